@@ -1,0 +1,36 @@
+//! The opening handshake as values and bytes (RFC 6455 4, RFC 9112). No state: the engine decides when.
+
+mod client;
+mod extensions;
+mod http;
+mod proxy;
+mod server;
+mod uri;
+
+pub use self::client::{Answer, Body, judge_answer, write_request};
+pub use self::extensions::{Extension, parse_extensions};
+pub use self::http::{HeadFinder, Headers, Request, Response, is_token};
+pub use self::proxy::{ConnectProxy, Socks5};
+pub use self::server::{Accept, Offer, Reject, judge_request, write_accept, write_reject};
+pub use self::uri::Uri;
+
+use super::deflate::Parameters;
+
+/// What both ends agreed to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Agreed {
+    /// The subprotocol.
+    pub subprotocol: Option<String>,
+    /// permessage-deflate's parameters, when it is in use.
+    pub deflate: Option<Parameters>,
+}
+
+/// `Sec-WebSocket-Accept` for this `Sec-WebSocket-Key` (RFC 6455 4.2.2): 28 characters.
+pub fn accept_key(key: &str) -> String {
+    use base64::Engine as _;
+    use sha1::Digest as _;
+    let mut sha1 = sha1::Sha1::new();
+    sha1.update(key.as_bytes());
+    sha1.update(b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
+    base64::engine::general_purpose::STANDARD.encode(sha1.finalize())
+}

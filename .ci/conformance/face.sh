@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# Runs the suite against one face of the library and judges it.
+#
+#   face.sh FACE [CASES]
+#
+# FACE    c-server, c-client: the C examples in build/examples/c
+# CASES   all (the default), most, quick or a JSON list, as for the run scripts
+#
+# The report goes to target/conformance/FACE and the summary to standard output.
+# Exits 0 when every case is OK or INFORMATIONAL.
+set -uo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+[ $# -eq 1 ] || [ $# -eq 2 ] || usage
+face=$1 cases=${2:-all}
+cd "$here/../.." || exit 2
+report=target/conformance/$face
+case $cases in all) expected=517 ;; most) expected=421 ;; quick) expected=247 ;; *) expected= ;; esac
+
+# Starts a server that prints "listening on URL" and runs the suite against it.
+test_server() {
+    exec 3< <(exec "$@" < /dev/null)
+    trap "kill $! 2>/dev/null" EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
+    read -r -t 30 line <&3 || { echo "$1 does not listen" >&2; exit 1; }
+    "$here/run-fuzzingclient.sh" "${line#listening on }" "$face" "$report" "$cases"
+}
+
+# Runs the suite against a client that sends back what it receives from a URL.
+test_client() {
+    local port
+    port=$("$python" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+    "$here/run-fuzzingserver.sh" "$port" "$report" "$cases" -- "$here/client-loop.sh" "$face" "$@"
+}
+
+case $face in
+    c-server) test_server build/examples/c/echo_server --port 0 --deflate ;;
+    c-client) test_client build/examples/c/echo_client --deflate ;;
+    *) usage ;;
+esac >&2 || exit 1
+"$python" "$here/summary.py" "$report" $expected

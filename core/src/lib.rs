@@ -1,4 +1,8 @@
 //! Linkspan: WebSocket (RFC 6455, RFC 7692). One engine, three ways to drive it.
 #![forbid(unsafe_code)]
 
+mod error;
 pub mod protocol;
+pub mod transport;
+
+pub use self::error::Error;

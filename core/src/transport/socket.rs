@@ -1,0 +1,123 @@
+//! [`Socket`]: a connected stream socket, TCP or Unix, that never waits and never signals.
+
+use std::io::{self, IoSlice, Read};
+use std::net::Shutdown;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use nix::libc::MSG_NOSIGNAL;
+use socket2::{Domain, Type};
+
+use super::Peer;
+
+/// A connected stream socket, TCP or Unix. Non-blocking; small writes leave at once (TCP_NODELAY);
+/// a write to a peer that has gone is an error and never SIGPIPE.
+#[derive(Debug)]
+pub struct Socket(socket2::Socket);
+
+impl Socket {
+    /// Takes over a connected stream socket, or one whose connecting is under way.
+    pub fn new(socket: socket2::Socket) -> io::Result<Socket> {
+        socket.set_nonblocking(true)?;
+        // A Unix socket has no such option and needs none.
+        let _ = socket.set_tcp_nodelay(true);
+        Ok(Socket(socket))
+    }
+
+    /// Two sockets connected to each other.
+    pub fn pair() -> io::Result<(Socket, Socket)> {
+        let (a, b) = socket2::Socket::pair(Domain::UNIX, Type::STREAM, None)?;
+        Ok((Socket::new(a)?, Socket::new(b)?))
+    }
+
+    /// Reads what is there: 0 is the end of the stream, `WouldBlock` nothing for now.
+    #[inline]
+    pub fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        retry(|| (&self.0).read(buffer))
+    }
+
+    /// Writes from the front of the slices what the kernel takes, and says how many bytes.
+    #[inline]
+    pub fn write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        retry(|| match slices {
+            [only] => self.0.send_with_flags(only, MSG_NOSIGNAL),
+            several => self.0.send_vectored_with_flags(several, MSG_NOSIGNAL),
+        })
+    }
+
+    /// Ends the stream in our direction.
+    pub fn shutdown_write(&self) -> io::Result<()> {
+        self.0.shutdown(Shutdown::Write)
+    }
+
+    /// Ends both directions; whoever waits for this socket wakes up. Fails silently when it has ended.
+    pub fn shutdown_both(&self) {
+        let _ = self.0.shutdown(Shutdown::Both);
+    }
+
+    /// The other end.
+    pub fn peer(&self) -> Peer {
+        self.0.peer_addr().map_or(Peer::Unknown, Peer::from)
+    }
+
+    /// Our end.
+    pub fn local(&self) -> Peer {
+        self.0.local_addr().map_or(Peer::Unknown, Peer::from)
+    }
+
+    /// The error that waits on the socket, taken away; none means that connecting succeeded.
+    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
+        self.0.take_error()
+    }
+
+    /// Another handle of the same socket.
+    pub fn try_clone(&self) -> io::Result<Socket> {
+        Ok(Socket(self.0.try_clone()?))
+    }
+}
+
+impl TryFrom<OwnedFd> for Socket {
+    type Error = io::Error;
+
+    fn try_from(fd: OwnedFd) -> io::Result<Socket> {
+        Socket::new(socket2::Socket::from(fd))
+    }
+}
+
+impl TryFrom<std::net::TcpStream> for Socket {
+    type Error = io::Error;
+
+    fn try_from(stream: std::net::TcpStream) -> io::Result<Socket> {
+        Socket::new(socket2::Socket::from(stream))
+    }
+}
+
+impl TryFrom<std::os::unix::net::UnixStream> for Socket {
+    type Error = io::Error;
+
+    fn try_from(stream: std::os::unix::net::UnixStream) -> io::Result<Socket> {
+        Socket::new(socket2::Socket::from(stream))
+    }
+}
+
+impl From<Socket> for OwnedFd {
+    fn from(socket: Socket) -> OwnedFd {
+        socket.0.into()
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// A signal that came in between is no answer.
+#[inline]
+fn retry(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            answer => return answer,
+        }
+    }
+}

@@ -32,7 +32,9 @@ impl Utf8 {
             data = rest;
         }
         let (whole, partial) = data.split_at(complete(data));
-        check(whole).map_err(|at| self.checked + at)?;
+        if simdutf8::basic::from_utf8(whole).is_err() {
+            return Err(self.checked + locate(data));
+        }
         self.checked += whole.len() as u64;
         if let Err(error) = std::str::from_utf8(partial) {
             if error.error_len().is_some() {
@@ -68,7 +70,7 @@ fn locate(text: &[u8]) -> u64 {
 fn bad_byte(text: &[u8], from: usize) -> u64 {
     let bad = &text[from..];
     let begins_well = |n: &usize| std::str::from_utf8(&bad[..*n]).is_err_and(|e| e.error_len().is_none());
-    (from + (1..bad.len().min(4)).take_while(begins_well).count()) as u64
+    (from + (1..=bad.len().min(3)).take_while(begins_well).count()) as u64
 }
 
 /// How many bytes of `data` stand before a character at its end that may be incomplete.

@@ -1,0 +1,99 @@
+//! [`Handler`]: what the application is told.
+
+use super::connection::ConnectionId;
+use super::context::Context;
+use crate::error::Error;
+use crate::protocol::handshake::{Accept, Reject, Request};
+use crate::protocol::{CloseInfo, MessageKind};
+
+/// The application's answer to a request.
+#[derive(Debug)]
+pub enum Decision {
+    /// Become a WebSocket.
+    Accept(Accept),
+    /// An HTTP answer, then the end. Plain HTTP is answered so too.
+    Reject(Reject),
+    /// Later, from any thread, by [`Context`] or [`Remote`](super::Remote); the handshake's deadline goes on.
+    Defer,
+}
+
+/// What happens to the connections of one listener or client. Called on the loop's thread, one call at a
+/// time. Everything of [`Context`] may be used inside, on this connection and every other.
+///
+/// `on_error` comes before the `on_close` that it causes; `on_close` comes exactly once and last.
+pub trait Handler: Send {
+    /// A request's head is complete. The default accepts every upgrade and answers 426 to plain HTTP.
+    fn on_request(&mut self, cx: &mut Context<'_>, id: ConnectionId, request: &Request) -> Decision {
+        let _ = (cx, id);
+        match request.is_upgrade() {
+            true => Decision::Accept(Accept::default()),
+            false => Decision::Reject(Reject::text(426, "this address speaks WebSocket only")),
+        }
+    }
+
+    /// The opening handshake is over.
+    fn on_open(&mut self, cx: &mut Context<'_>, id: ConnectionId) {
+        let _ = (cx, id);
+    }
+
+    /// A whole message. `data` lives until the call returns; a text is UTF-8.
+    fn on_message(&mut self, cx: &mut Context<'_>, id: ConnectionId, kind: MessageKind, data: &[u8]) {
+        let _ = (cx, id, kind, data);
+    }
+
+    /// With `Delivery::Parts`: a message begins.
+    fn on_message_begin(&mut self, cx: &mut Context<'_>, id: ConnectionId, kind: MessageKind) {
+        let _ = (cx, id, kind);
+    }
+
+    /// With `Delivery::Parts`: some of its payload. A text's parts may split a character.
+    fn on_message_part(&mut self, cx: &mut Context<'_>, id: ConnectionId, data: &[u8]) {
+        let _ = (cx, id, data);
+    }
+
+    /// With `Delivery::Parts`: the message is complete.
+    fn on_message_end(&mut self, cx: &mut Context<'_>, id: ConnectionId) {
+        let _ = (cx, id);
+    }
+
+    /// A ping, answered already unless `PongPolicy::Manual`.
+    fn on_ping(&mut self, cx: &mut Context<'_>, id: ConnectionId, data: &[u8]) {
+        let _ = (cx, id, data);
+    }
+
+    /// A pong.
+    fn on_pong(&mut self, cx: &mut Context<'_>, id: ConnectionId, data: &[u8]) {
+        let _ = (cx, id, data);
+    }
+
+    /// With `CloseReply::Application`: the peer closes and waits for `close`.
+    fn on_close_requested(&mut self, cx: &mut Context<'_>, id: ConnectionId) {
+        let _ = (cx, id);
+    }
+
+    /// What waits to be sent has fallen from above the high-water mark to below the low one.
+    fn on_drained(&mut self, cx: &mut Context<'_>, id: ConnectionId) {
+        let _ = (cx, id);
+    }
+
+    /// Why the connection is about to end: the peer's fault, the system, TLS, a name that does not resolve.
+    fn on_error(&mut self, cx: &mut Context<'_>, id: ConnectionId, error: &Error) {
+        let _ = (cx, id, error);
+    }
+
+    /// It is over. Every question still has its answer inside this call; afterwards the id is dead.
+    fn on_close(&mut self, cx: &mut Context<'_>, id: ConnectionId, info: &CloseInfo) {
+        let _ = (cx, id, info);
+    }
+
+    /// With raw heads: a head is complete, its empty line included. Nothing more is read until the
+    /// connection is released, upgraded, resumed (raw bytes follow) or aborted.
+    fn on_head(&mut self, cx: &mut Context<'_>, id: ConnectionId, head: &[u8]) {
+        let _ = (cx, id, head);
+    }
+
+    /// On a raw connection: bytes, as they came. Empty once, at the end of the stream.
+    fn on_bytes(&mut self, cx: &mut Context<'_>, id: ConnectionId, bytes: &[u8]) {
+        let _ = (cx, id, bytes);
+    }
+}

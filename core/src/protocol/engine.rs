@@ -1,5 +1,384 @@
-//! [`Engine`]: phases, receiving, sending, closing. It decides; frames, masks, texts and HTTP are others' work.
+//! [`Engine`]: one WebSocket from its first handshake byte to its last. It decides; frames, masks, texts
+//! and HTTP are others' work.
+//!
+//! ```text
+//!              bad head, refusal, deadline
+//!  Opening ───────────────────────────────────────────────┐
+//!     │ agreed                                            │
+//!    Open ── close() ──► CloseSent ── their close ──┐     │
+//!     │                                             ▼     ▼
+//!     ├── their close ─────────────────► CloseReceived   Failing (close or HTTP answer queued)
+//!     ├── their fault ───────────────────────────────────►│
+//!     │                                   both, once all has left
+//!     └── end of input, deadline, abort() in any phase ──► Closed
+//! ```
+//! Only [`Engine::enter`] changes the phase. `Closed` is entered once and told once.
 
-/// One WebSocket, either role.
+mod closing;
+mod opening;
+mod receiving;
+mod sending;
+
+use std::io::IoSlice;
+use std::sync::Arc;
+
+use self::closing::Closing;
+use self::opening::Opening;
+use self::receiving::Receiving;
+use super::close::{CloseInfo, Side};
+use super::config::Config;
+use super::deflate::Deflate;
+use super::event::{Event, Input, MessageKind};
+use super::fault::Fault;
+use super::handshake::{Agreed, Response};
+use super::mask::Keys;
+use super::outbox::{MAX_SLICES, Outbox};
+use super::time::{Deadlines, Kind, Time};
+
+/// Where a connection stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// The opening handshake is under way.
+    Opening,
+    /// Messages flow.
+    Open,
+    /// Our close frame is queued or sent; the peer's is awaited, and its messages still come.
+    CloseSent,
+    /// The peer's close frame was read; ours follows everything that waits, and then it is over.
+    CloseReceived,
+    /// The peer broke a rule, or the handshake was refused; the last bytes leave.
+    Failing,
+    /// It is over.
+    Closed,
+}
+
+/// Which end this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Reads masked frames, writes plain ones.
+    Server,
+    /// Writes masked frames, reads plain ones.
+    Client,
+}
+
+/// What the driver must do with the stream, asked after everything outgoing was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shutdown {
+    /// Nothing: go on reading and writing.
+    Not,
+    /// End the sending half, go on reading to the end of the stream or the next timeout.
+    Write,
+    /// Close the stream now.
+    Both,
+}
+
+/// What is known of an open connection beyond its bytes; absent where all is the default.
+#[derive(Debug, Default)]
+struct About {
+    agreed: Agreed,
+    url: String,
+    response: Option<Response>,
+}
+
+/// One WebSocket, either role: bytes, time and commands in; events and bytes out.
+///
+/// The law for every driver: one thing happens (bytes, the end of the stream, a timeout, a command) →
+/// [`next_event`](Engine::next_event) until `None` → write [`outgoing`](Engine::outgoing) and say
+/// [`sent`](Engine::sent), both again until nothing moves → obey [`shutdown`](Engine::shutdown) → wait
+/// until [`next_timeout`](Engine::next_timeout) at the most.
 #[derive(Debug)]
-pub struct Engine {}
+pub struct Engine {
+    config: Arc<Config>,
+    outbox: Outbox,
+    deadlines: Deadlines,
+    /// When the peer was last heard: stamped by every input, compared only when a deadline is due.
+    heard: Time,
+    /// Payload bytes that were queued since the outbox was last empty.
+    payload_waiting: u64,
+    /// Absent between messages: an idle connection owns no buffer.
+    receiving: Option<Box<Receiving>>,
+    /// Present exactly in phase `Opening`.
+    opening: Option<Box<Opening>>,
+    deflate: Option<Box<Deflate>>,
+    /// Present exactly for clients.
+    keys: Option<Box<Keys>>,
+    about: Option<Box<About>>,
+    /// Present from the first sign of the end.
+    closing: Option<Box<Closing>>,
+    /// The last ping that could not be answered because too much waits.
+    owed_pong: Option<Box<Vec<u8>>>,
+    /// The message that is being sent in fragments, and whether it is compressed.
+    sending: Option<(MessageKind, bool)>,
+    phase: Phase,
+    /// `Event::Open` is still to be told.
+    untold_open: bool,
+    is_paused: bool,
+    /// A ping of ours waits for a sign of life.
+    is_probing: bool,
+    end_of_input: bool,
+}
+
+impl Engine {
+    fn new(config: Arc<Config>, now: Time, keys: Option<Keys>) -> Engine {
+        Engine {
+            config,
+            outbox: Outbox::new(),
+            deadlines: Deadlines::new(),
+            heard: now,
+            payload_waiting: 0,
+            receiving: None,
+            opening: None,
+            deflate: None,
+            keys: keys.map(Box::new),
+            about: None,
+            closing: None,
+            owed_pong: None,
+            sending: None,
+            phase: Phase::Opening,
+            untold_open: false,
+            is_paused: false,
+            is_probing: false,
+            end_of_input: false,
+        }
+    }
+
+    /// The next thing that happened, or `None` when nothing more follows from this input.
+    ///
+    /// Never fails: a peer's fault becomes a queued close frame and one [`Event::Closed`]. Eats all of
+    /// `input`, unless the application has paused or a request waits for its answer: then the rest is the
+    /// driver's to keep and to offer again. Call it once more after everything outgoing has been
+    /// [`sent`](Engine::sent): `Closed` comes when the last byte has left.
+    #[inline]
+    pub fn next_event<'b>(&mut self, now: Time, input: &mut Input<'b>) -> Option<Event<'b>> {
+        if !input.is_empty() {
+            self.heard = now;
+        }
+        if self.untold_open {
+            self.untold_open = false;
+            return Some(Event::Open);
+        }
+        match self.phase {
+            Phase::Open | Phase::CloseSent if self.is_paused => None,
+            Phase::Open | Phase::CloseSent => self.next_frame(now, input),
+            Phase::Opening => self.next_opening(now, input),
+            Phase::CloseReceived | Phase::Failing | Phase::Closed => self.next_closing(now, input),
+        }
+    }
+
+    /// The peer sends no more. What waits is still written, then it is over: 1006 when no close frame came.
+    pub fn end_of_input(&mut self, now: Time) {
+        if self.end_of_input {
+            return;
+        }
+        self.end_of_input = true;
+        match self.phase {
+            Phase::Opening => self.end_of_opening(now),
+            Phase::Open | Phase::CloseSent => {
+                self.conclude(now, Phase::CloseReceived, CloseInfo::abnormal(Side::Remote, None));
+            }
+            Phase::CloseReceived | Phase::Failing | Phase::Closed => {}
+        }
+    }
+
+    /// The stream broke: nothing can be read or written any more.
+    pub fn lost(&mut self, now: Time) {
+        self.end_of_input = true;
+        self.give_up(now, Side::Remote, None);
+    }
+
+    /// Ends the connection at once, without a closing handshake: 1006, and what waits is thrown away.
+    pub fn abort(&mut self, now: Time) {
+        self.give_up(now, Side::Local, None);
+    }
+
+    /// A deadline of [`next_timeout`](Engine::next_timeout) has come. Too early a call does nothing.
+    pub fn handle_timeout(&mut self, now: Time) {
+        if self.deadlines.is_due(Kind::Handshake, now) {
+            self.deadlines.clear(Kind::Handshake);
+            self.opening_timed_out(now);
+        }
+        if self.deadlines.is_due(Kind::Message, now) {
+            self.deadlines.clear(Kind::Message);
+            self.fail(now, Fault::MessageTimeout);
+        }
+        if self.deadlines.is_due(Kind::Keepalive, now) {
+            self.keepalive_due(now);
+        }
+        if self.deadlines.is_due(Kind::Close, now) {
+            self.deadlines.clear(Kind::Close);
+            self.end_of_input = true;
+            self.give_up(now, Side::Local, Some(Fault::CloseTimeout));
+        }
+    }
+
+    /// When [`handle_timeout`](Engine::handle_timeout) wants to be called next.
+    #[inline]
+    pub fn next_timeout(&self) -> Option<Time> {
+        self.deadlines.next()
+    }
+
+    /// The bytes that wait to leave, in order, as far as they fit; how many slices were filled.
+    pub fn outgoing<'a>(&'a self, slices: &mut [IoSlice<'a>; MAX_SLICES]) -> usize {
+        self.outbox.slices(slices)
+    }
+
+    /// What waits to leave, for those who want more than slices: length, first piece.
+    #[inline]
+    pub fn outbox(&self) -> &Outbox {
+        &self.outbox
+    }
+
+    /// The first `n` bytes of what is outgoing have left.
+    ///
+    /// # Panics
+    /// When `n` is more than what waits.
+    #[inline]
+    pub fn sent(&mut self, n: usize) {
+        self.outbox.sent(n);
+        if self.outbox.is_empty() {
+            self.payload_waiting = 0;
+            if let Some(payload) = self.owed_pong.take() {
+                self.answer_ping(&payload);
+            }
+        }
+    }
+
+    /// Lends a buffer to gather frames in for one turn; see [`Outbox::lend`].
+    #[inline]
+    pub fn lend(&mut self, buffer: &mut Vec<u8>) {
+        self.outbox.lend(buffer);
+    }
+
+    /// Gives the lent buffer back; see [`Outbox::reclaim`].
+    #[inline]
+    pub fn reclaim(&mut self, buffer: &mut Vec<u8>) {
+        self.outbox.reclaim(buffer);
+    }
+
+    /// What the driver must do with the stream once everything outgoing was written.
+    #[inline]
+    pub fn shutdown(&self) -> Shutdown {
+        if self.phase != Phase::Closed {
+            return Shutdown::Not;
+        }
+        self.shutdown_when_closed()
+    }
+
+    /// Reads no more frames until [`resume`](Engine::resume). Timeouts go on, and so does sending.
+    pub fn pause(&mut self) {
+        self.is_paused = true;
+    }
+
+    /// Reads frames again; the driver offers what it kept.
+    pub fn resume(&mut self) {
+        self.is_paused = false;
+    }
+
+    /// Whether input would stay unread now: paused, or a request waits for its answer.
+    #[inline]
+    pub fn is_blocked(&self) -> bool {
+        match self.phase {
+            Phase::Open | Phase::CloseSent => self.is_paused,
+            Phase::Opening => self.opening.as_ref().is_some_and(|opening| opening.awaits_answer()),
+            Phase::CloseReceived | Phase::Failing | Phase::Closed => false,
+        }
+    }
+
+    /// Where the connection stands.
+    #[inline]
+    pub fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// Which end this is.
+    #[inline]
+    pub fn role(&self) -> Role {
+        if self.keys.is_some() { Role::Client } else { Role::Server }
+    }
+
+    /// The limits and wishes that this connection was made with.
+    pub fn config(&self) -> &Arc<Config> {
+        &self.config
+    }
+
+    /// Payload bytes accepted for sending that the driver has not taken yet; framing is not counted.
+    pub fn buffered_amount(&self) -> u64 {
+        self.payload_waiting.min(self.outbox.len() as u64)
+    }
+
+    /// The agreed subprotocol.
+    pub fn subprotocol(&self) -> Option<&str> {
+        self.about.as_ref()?.agreed.subprotocol.as_deref()
+    }
+
+    /// The agreed extensions, as a header would name them; empty when there are none.
+    pub fn extensions(&self) -> String {
+        let deflate = self.about.as_ref().and_then(|about| about.agreed.deflate.as_ref());
+        deflate.map(|parameters| parameters.to_string()).unwrap_or_default()
+    }
+
+    /// Client: the URL that was asked for. Server: the request's target; "/" before there is one.
+    pub fn url(&self) -> &str {
+        self.about.as_ref().map_or("/", |about| &about.url)
+    }
+
+    /// Client: the server's answer to the opening handshake, with the body of a refusal.
+    pub fn response(&self) -> Option<&Response> {
+        self.about.as_ref()?.response.as_ref()
+    }
+
+    /// How it ended, or is about to end.
+    pub fn close_info(&self) -> Option<&CloseInfo> {
+        self.closing.as_ref().map(|closing| &closing.info)
+    }
+
+    /// Bytes of memory that this connection holds beside the engine itself: what waits to leave, and the
+    /// message that is being assembled.
+    pub fn held_bytes(&self) -> usize {
+        self.outbox.len() + self.receiving.as_ref().map_or(0, |receiving| receiving.held_bytes())
+    }
+
+    /// The one place where the phase changes.
+    fn enter(&mut self, phase: Phase, now: Time) {
+        self.phase = phase;
+        match phase {
+            Phase::Opening => self.deadlines.set(Kind::Handshake, now, self.config.handshake_timeout),
+            Phase::Open => {
+                self.opening = None;
+                self.deadlines.clear(Kind::Handshake);
+                self.deadlines.set(Kind::Keepalive, now, self.config.ping_interval);
+            }
+            Phase::CloseSent | Phase::CloseReceived | Phase::Failing | Phase::Closed => {
+                if phase != Phase::CloseSent {
+                    self.opening = None;
+                    self.receiving = None;
+                    self.deadlines.clear(Kind::Message);
+                }
+                self.deadlines.clear(Kind::Handshake);
+                self.deadlines.clear(Kind::Keepalive);
+                if !self.deadlines.is_set(Kind::Close) {
+                    self.deadlines.set(Kind::Close, now, self.config.close_timeout);
+                }
+            }
+        }
+    }
+
+    /// Silence for a whole interval: probe, or give up when the probe was not answered.
+    fn keepalive_due(&mut self, now: Time) {
+        let interval = if self.is_probing { self.config.pong_timeout } else { self.config.ping_interval };
+        let silent = now.since(self.heard).as_millis() as u64;
+        if silent < interval {
+            // Heard in between: the interval counts from then.
+            self.is_probing = false;
+            self.deadlines.set(Kind::Keepalive, self.heard, self.config.ping_interval);
+        } else if self.is_probing {
+            self.give_up(now, Side::Local, Some(Fault::PongTimeout));
+        } else {
+            // RFC 6455 5.5.2: a ping may serve as a keepalive.
+            self.is_probing = self.config.pong_timeout != 0;
+            self.write_control(super::frame::OpCode::Ping, &[]);
+            let next = if self.is_probing { self.config.pong_timeout } else { self.config.ping_interval };
+            self.deadlines.set(Kind::Keepalive, now, next);
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! How it ends: ours, theirs, by fault, by silence. Told once, when the last byte has left.
+
+use super::super::close::{self, CloseCode, CloseInfo, Side};
+use super::super::config::CloseReply;
+use super::super::event::{Event, Input};
+use super::super::fault::{Fault, Misuse};
+use super::super::frame::OpCode;
+use super::super::time::{Kind, Time};
+use super::{Engine, Phase, Role, Shutdown};
+
+/// What is known of the end.
+#[derive(Debug)]
+pub(super) struct Closing {
+    pub(super) info: CloseInfo,
+    /// Our close frame is queued, or none will be.
+    is_answered: bool,
+    /// `Event::CloseRequested` is still to be told.
+    untold_request: bool,
+}
+
+impl CloseInfo {
+    pub(super) fn abnormal(begun_by: Side, fault: Option<Fault>) -> CloseInfo {
+        let reason = fault.as_ref().map(Fault::to_string).unwrap_or_default();
+        CloseInfo { code: CloseCode::ABNORMAL, reason, clean: false, begun_by, fault, unsent_bytes: 0 }
+    }
+}
+
+impl Engine {
+    /// Begins the closing handshake, or answers the peer's where `CloseReply::Application` left that open.
+    /// Everything accepted before leaves first. During the opening handshake: ends the connection at once.
+    pub fn close(&mut self, now: Time, code: Option<CloseCode>, reason: &str) -> Result<(), Misuse> {
+        let mut payload = [0; 125];
+        let length = close::encode(code, reason, &mut payload)?;
+        match self.phase {
+            Phase::Opening => self.abort(now),
+            Phase::Open => {
+                self.write_control(OpCode::Close, &payload[..length]);
+                self.enter(Phase::CloseSent, now);
+            }
+            Phase::CloseReceived if self.awaits_reply() => {
+                self.write_control(OpCode::Close, &payload[..length]);
+                if let Some(closing) = &mut self.closing {
+                    closing.is_answered = true;
+                    closing.info.clean = true;
+                }
+            }
+            Phase::CloseSent | Phase::CloseReceived | Phase::Failing | Phase::Closed => return Err(Misuse::Closed),
+        }
+        Ok(())
+    }
+
+    /// Whether the peer's close frame waits for the application's.
+    pub(super) fn awaits_reply(&self) -> bool {
+        self.closing.as_ref().is_some_and(|closing| !closing.is_answered)
+    }
+
+    /// The peer's close frame.
+    pub(super) fn close_received(&mut self, now: Time, payload: &[u8]) -> Option<Event<'static>> {
+        let (code, reason) = match close::decode(payload) {
+            Ok(decoded) => decoded,
+            Err(fault) => {
+                self.fail(now, fault);
+                return None;
+            }
+        };
+        let is_answer = self.phase == Phase::CloseSent;
+        let asks = !is_answer && self.config.close_reply == CloseReply::Application;
+        let begun_by = if is_answer { Side::Local } else { Side::Remote };
+        let info =
+            CloseInfo { code, reason: reason.to_owned(), clean: !asks, begun_by, fault: None, unsent_bytes: 0 };
+        self.conclude(now, Phase::CloseReceived, info);
+        if asks {
+            if let Some(closing) = &mut self.closing {
+                closing.is_answered = false;
+                closing.untold_request = true;
+            }
+        } else if !is_answer {
+            // RFC 6455 5.5.1: answer with a close frame, typically echoing the code.
+            self.write_control(OpCode::Close, &payload[..payload.len().min(2)]);
+        }
+        None
+    }
+
+    /// The peer broke a rule: tell it, once, and read no more (RFC 6455 7.1.7).
+    #[cold]
+    pub(super) fn fail(&mut self, now: Time, fault: Fault) {
+        let mut info = CloseInfo::abnormal(Side::Local, None);
+        info.code = fault.close_code();
+        info.reason = fault.to_string();
+        if self.phase == Phase::Open {
+            let mut payload = [0; 125];
+            // The sentence fits by its length, or is cut: it is ASCII.
+            let reason = &info.reason[..info.reason.len().min(close::MAX_REASON_BYTES)];
+            if let Ok(length) = close::encode(Some(info.code), reason, &mut payload) {
+                self.write_control(OpCode::Close, &payload[..length]);
+            }
+        }
+        info.fault = Some(fault);
+        self.conclude(now, Phase::Failing, info);
+    }
+
+    /// The end is certain; `Closed` follows when everything has left.
+    pub(super) fn conclude(&mut self, now: Time, phase: Phase, info: CloseInfo) {
+        self.closing = Some(Box::new(Closing { info, is_answered: true, untold_request: false }));
+        self.enter(phase, now);
+    }
+
+    /// Nothing more can be done: what waits is thrown away, and counted.
+    pub(super) fn give_up(&mut self, now: Time, begun_by: Side, fault: Option<Fault>) {
+        if self.phase == Phase::Closed {
+            // Told already, and only lingering.
+            self.end_of_input = true;
+            self.deadlines.clear(Kind::Close);
+            return;
+        }
+        let unsent_bytes = self.buffered_amount();
+        let lost_something = !self.outbox.is_empty();
+        self.outbox.clear();
+        self.payload_waiting = 0;
+        if self.closing.is_none() {
+            self.closing = Some(Box::new(Closing {
+                info: CloseInfo::abnormal(begun_by, fault),
+                is_answered: true,
+                untold_request: false,
+            }));
+        } else if let Some(closing) = &mut self.closing {
+            closing.info.clean &= closing.is_answered && !lost_something;
+            closing.is_answered = true;
+            closing.untold_request = false;
+        }
+        if let Some(closing) = &mut self.closing {
+            closing.info.unsent_bytes = unsent_bytes;
+        }
+        self.end_of_input = true;
+        self.enter(Phase::Failing, now);
+    }
+
+    /// Discards what still comes; tells `Closed` once everything has left.
+    pub(super) fn next_closing<'b>(&mut self, now: Time, input: &mut Input<'b>) -> Option<Event<'b>> {
+        input.discard();
+        if self.phase == Phase::Closed {
+            return None;
+        }
+        let closing = self.closing.as_mut()?;
+        if std::mem::take(&mut closing.untold_request) {
+            return Some(Event::CloseRequested);
+        }
+        if !closing.is_answered || !self.outbox.is_empty() {
+            return None;
+        }
+        let info = closing.info.clone();
+        self.enter(Phase::Closed, now);
+        // The deflate contexts are the largest thing that a connection owns.
+        self.deflate = None;
+        Some(Event::Closed(info))
+    }
+
+    /// In phase `Closed`: how the stream ends.
+    pub(super) fn shutdown_when_closed(&self) -> Shutdown {
+        let clean = self.closing.as_ref().is_some_and(|closing| closing.info.clean);
+        if self.end_of_input {
+            Shutdown::Both
+        } else if clean && self.role() == Role::Client {
+            // RFC 6455 7.1.1: a client waits for the server to close TCP first.
+            Shutdown::Not
+        } else {
+            Shutdown::Write
+        }
+    }
+}

@@ -18,7 +18,7 @@ pub mod utf8;
 
 pub use self::close::{CloseCode, CloseInfo, MAX_REASON_BYTES, Side};
 pub use self::config::{CloseReply, Config, DeflateConfig, Delivery, PongPolicy};
-pub use self::engine::Engine;
+pub use self::engine::{Engine, Phase, Role, Shutdown};
 pub use self::event::{Event, Input, Message, MessageKind, Payload, Pool};
 pub use self::fault::{Fault, Misuse};
 pub use self::mask::Keys;

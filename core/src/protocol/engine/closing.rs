@@ -66,8 +66,7 @@ impl Engine {
         let is_answer = self.phase == Phase::CloseSent;
         let asks = !is_answer && self.config.close_reply == CloseReply::Application;
         let begun_by = if is_answer { Side::Local } else { Side::Remote };
-        let info =
-            CloseInfo { code, reason: reason.to_owned(), clean: !asks, begun_by, fault: None, unsent_bytes: 0 };
+        let info = CloseInfo { code, reason: reason.to_owned(), clean: !asks, begun_by, fault: None, unsent_bytes: 0 };
         self.conclude(now, Phase::CloseReceived, info);
         if asks {
             if let Some(closing) = &mut self.closing {

@@ -294,3 +294,15 @@ impl Engine {
         }
     }
 }
+
+impl std::fmt::Display for Uri {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}://{}{}", if self.is_secure { "wss" } else { "ws" }, self.authority(), self.target)
+    }
+}
+
+impl std::fmt::Display for Parameters {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "permessage-deflate")
+    }
+}

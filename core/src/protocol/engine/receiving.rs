@@ -56,6 +56,8 @@ struct Assembly {
     fragments: u32,
     /// With `Delivery::Parts`: `MessageBegin` was told.
     is_begun: bool,
+    /// Compressed: the inflater has had the last piece.
+    is_inflated: bool,
 }
 
 impl Receiving {
@@ -91,7 +93,17 @@ impl Frame {
 
 impl Assembly {
     fn new(kind: MessageKind, is_compressed: bool, buffer: Vec<u8>) -> Assembly {
-        Assembly { kind, is_compressed, buffer, filled: 0, bytes: 0, utf8: Utf8::new(), fragments: 0, is_begun: false }
+        Assembly {
+            kind,
+            is_compressed,
+            buffer,
+            filled: 0,
+            bytes: 0,
+            utf8: Utf8::new(),
+            fragments: 0,
+            is_begun: false,
+            is_inflated: false,
+        }
     }
 
     /// Counts and checks payload as the application will see it.
@@ -129,12 +141,12 @@ impl Engine {
     /// The next frame, or as much of it as there is.
     #[inline]
     pub(super) fn next_frame<'b>(&mut self, now: Time, input: &mut Input<'b>) -> Option<Event<'b>> {
+        if self.receiving.is_none() && input.is_empty() {
+            return None;
+        }
         if self.receiving.is_none() && self.config.delivery == Delivery::Whole {
             // Nothing half received: whole frames are handed out where they lie.
-            if input.is_empty() {
-                return None;
-            }
-            match self.next_whole(now, input) {
+            match self.next_whole(input) {
                 Ok(Some(event)) => return Some(event),
                 Ok(None) => {}
                 Err(fault) => return self.fail_now(now, fault, input),
@@ -170,7 +182,7 @@ impl Engine {
 
     /// A message in one frame that has come whole: the common case, without a copy.
     #[inline]
-    fn next_whole<'b>(&mut self, now: Time, input: &mut Input<'b>) -> Result<Option<Event<'b>>, Fault> {
+    fn next_whole<'b>(&mut self, input: &mut Input<'b>) -> Result<Option<Event<'b>>, Fault> {
         let Some((header, size)) = Header::parse(input.rest())? else { return Ok(None) };
         let kind = match header.opcode {
             OpCode::Text => MessageKind::Text,
@@ -181,7 +193,6 @@ impl Engine {
             return Ok(None);
         }
         self.judge(&header)?;
-        let _ = now;
         input.take(size);
         let payload = input.take(header.length as usize);
         match (kind, header.mask) {
@@ -210,11 +221,7 @@ impl Engine {
             if frame.missing > 0 && input.is_empty() && !self.begin_is_untold() {
                 return Ok(None);
             }
-            let event = if frame.opcode.is_control() {
-                self.next_control(now, input)
-            } else {
-                self.next_data(input)?
-            };
+            let event = if frame.opcode.is_control() { self.next_control(now, input) } else { self.next_data(input)? };
             if event.is_some() {
                 return Ok(event);
             }
@@ -340,14 +347,15 @@ impl Engine {
         let piece = frame.take(input);
         let is_complete = frame.missing == 0 && frame.fin;
         let mut part = None;
-        if message.is_compressed {
+        if message.is_compressed && !message.is_inflated {
+            message.is_inflated = is_complete;
             let Some(deflate) = &mut self.deflate else { return Err(Fault::ReservedBits(RSV1)) };
             let before = message.buffer.len();
             // What was told already is not in the buffer any more, but counts.
             let told = message.bytes - before as u64;
-            deflate
-                .inflate(piece, is_complete, limit.saturating_sub(told), &mut message.buffer)
-                .map_err(|fault| if let Fault::MessageTooBig { .. } = fault { Fault::MessageTooBig { limit } } else { fault })?;
+            deflate.inflate(piece, is_complete, limit.saturating_sub(told), &mut message.buffer).map_err(|fault| {
+                if let Fault::MessageTooBig { .. } = fault { Fault::MessageTooBig { limit } } else { fault }
+            })?;
             let mut buffer = std::mem::take(&mut message.buffer);
             let checked = message.check(&buffer[before..]);
             if in_parts && !buffer.is_empty() {
@@ -356,6 +364,8 @@ impl Engine {
             message.filled = buffer.len();
             message.buffer = buffer;
             checked?;
+        } else if message.is_compressed {
+            // The last part was told; only the end is left.
         } else if in_parts {
             message.check(piece)?;
             part = if piece.is_empty() { None } else { Some(Payload::Borrowed(piece)) };

@@ -2,6 +2,8 @@
 
 use std::mem::MaybeUninit;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use httparse::Status;
 
 use super::super::fault::{Fault, Misuse};
@@ -218,6 +220,17 @@ pub fn is_token(text: &str) -> bool {
 /// Whether a token may hold this byte (RFC 9110 5.6.2).
 pub(super) fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+/// Whether this can name a server, as `Host` does: no white space, nothing that ends an authority (RFC 3986 3.2).
+pub(super) fn is_authority(host: &str) -> bool {
+    let ends = |byte: u8| byte.is_ascii_control() || b" ,/?#@\\\"<>".contains(&byte);
+    !host.is_empty() && !host.bytes().any(ends)
+}
+
+/// Whether this can be a `Sec-WebSocket-Key`: base64 of 16 bytes (RFC 6455 4.1).
+pub(super) fn is_nonce(key: &str) -> bool {
+    STANDARD.decode_slice(key, &mut [0; 18]) == Ok(16)
 }
 
 /// The items of a comma-separated list (RFC 9110 5.6.1.2: empty ones are skipped).

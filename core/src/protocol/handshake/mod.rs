@@ -1,5 +1,6 @@
 //! The opening handshake as values and bytes (RFC 6455 4, RFC 9112). No state: the engine decides when.
 
+mod body;
 mod client;
 mod extensions;
 mod http;
@@ -7,7 +8,8 @@ mod proxy;
 mod server;
 mod uri;
 
-pub use self::client::{Answer, Body, judge_answer, write_request};
+pub use self::body::Body;
+pub use self::client::{Answer, judge_answer, write_request};
 pub use self::extensions::{Extension, parse_extensions};
 pub use self::http::{HeadFinder, Headers, Request, Response, is_token};
 pub use self::proxy::{ConnectProxy, Socks5};

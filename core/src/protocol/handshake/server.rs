@@ -1,12 +1,9 @@
 //! The server's half: judge a request, write the answer (RFC 6455 4.2).
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-
 use super::super::config::{Config, DeflateConfig};
 use super::super::deflate::{EXTENSION_NAME, Parameters};
 use super::super::fault::{Fault, Misuse};
-use super::http::{check_fields, list_items, write_field, write_fields_and_end};
+use super::http::{check_fields, is_authority, is_nonce, list_items, write_field, write_fields_and_end};
 use super::{Agreed, Headers, Request, accept_key, is_token, parse_extensions};
 
 /// What a good upgrade request asks for; kept until the answer.
@@ -104,18 +101,9 @@ fn judge_word(headers: &Headers, name: &'static str, word: &str) -> Result<(), F
     Err(if headers.get(name).is_some() { Fault::HeaderInvalid(name) } else { Fault::HeaderMissing(name) })
 }
 
-/// Whether a `Host` can name a server: no white space, nothing that ends an authority (RFC 3986 3.2).
-fn is_authority(host: &str) -> bool {
-    !host.is_empty() && host.bytes().all(|byte| !b" \t,/?#@\\\"<>".contains(&byte))
-}
-
 /// RFC 6455 4.2.1 item 5: base64 that decodes to 16 bytes.
 fn judge_key(key: &str) -> Result<String, Fault> {
-    let mut nonce = [0; 18];
-    match STANDARD.decode_slice(key, &mut nonce) {
-        Ok(16) => Ok(accept_key(key)),
-        _ => Err(Fault::HeaderInvalid("Sec-WebSocket-Key")),
-    }
+    if is_nonce(key) { Ok(accept_key(key)) } else { Err(Fault::HeaderInvalid("Sec-WebSocket-Key")) }
 }
 
 /// RFC 6455 4.2.1 item 7 and 10.2: a browser says on whose behalf it asks.

@@ -12,7 +12,7 @@ pub use self::body::Body;
 pub use self::client::{Answer, judge_answer, write_request};
 pub use self::extensions::{Extension, parse_extensions};
 pub use self::http::{HeadFinder, Headers, Request, Response, is_token};
-pub use self::proxy::{ConnectProxy, Socks5};
+pub use self::proxy::{ConnectProxy, Progress, Proxy, ProxyKind, Socks5, Tunnel};
 pub use self::server::{Accept, Offer, Reject, judge_request, write_accept, write_reject};
 pub use self::uri::Uri;
 

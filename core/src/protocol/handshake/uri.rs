@@ -92,7 +92,8 @@ fn default_port(is_secure: bool) -> u16 {
     if is_secure { 443 } else { 80 }
 }
 
-fn userinfo(url: &Url) -> Result<Option<String>, Misuse> {
+/// `user:password` of a URL, percent-decoded.
+pub(super) fn userinfo(url: &Url) -> Result<Option<String>, Misuse> {
     if url.username().is_empty() && url.password().is_none() {
         return Ok(None);
     }

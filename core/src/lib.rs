@@ -3,6 +3,7 @@
 
 mod error;
 pub mod protocol;
+pub mod tls;
 pub mod transport;
 
 pub use self::error::Error;

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod error;
+pub mod net;
 pub mod protocol;
 pub mod tls;
 pub mod transport;

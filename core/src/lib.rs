@@ -4,7 +4,6 @@
 mod error;
 pub mod net;
 pub mod protocol;
-pub mod tls;
 pub mod transport;
 
 pub use self::error::Error;

@@ -1,9 +1,31 @@
-//! Driver 1: many sockets, one thread per loop.
+//! Driver 1: many sockets on one thread, by mio.
+//!
+//! One turn of the loop: **1** wait for readiness, a wake or a deadline → **2** what other threads have
+//! asked for → **3** for each ready connection: read into the loop's one buffer, run the engine, tell the
+//! handler, write what came of it → **4** deadlines → **5** connections that go on without new readiness →
+//! again.
 
+mod connecting;
+mod connection;
 mod connector;
+mod context;
+mod event_loop;
+mod handler;
+mod inner;
 mod listener;
-mod resolver;
+mod listening;
+mod raw;
+mod remote;
+mod server;
+mod table;
+mod timers;
+mod turn;
 
-pub use self::connector::{ConnectOptions, Connecting, Step};
+pub use self::connection::{ConnectionId, Released};
+pub use self::connector::ConnectOptions;
+pub use self::context::{Adopt, Context, HandlerId, ListenerId, ReadyState, Sent};
+pub use self::event_loop::EventLoop;
+pub use self::handler::{Decision, Handler};
 pub use self::listener::{Heads, ListenOptions, Listener};
-pub use self::resolver::{Answer, Resolve, SystemResolver};
+pub use self::remote::Remote;
+pub use self::server::{Server, ServerOptions};

@@ -76,6 +76,10 @@ pub struct Config {
     pub max_fragments: u32,
     /// Most bytes waiting to leave; above it a send is refused. Default 64 MiB.
     pub max_outbox_bytes: usize,
+    /// When more than this many bytes wait to leave, a send says so. Default 1 MiB.
+    pub high_water_bytes: usize,
+    /// When no more than this many are left after that, the application is told. Default 256 KiB.
+    pub low_water_bytes: usize,
     /// Opening handshake, from the first byte. Default 10 s.
     pub handshake_timeout: u64,
     /// From a message's first byte to its last. Default 5 min: 16 MiB on a slow line.
@@ -112,6 +116,8 @@ impl Default for Config {
             max_frame_bytes: 16 << 20,
             max_fragments: 128 << 10,
             max_outbox_bytes: 64 << 20,
+            high_water_bytes: 1 << 20,
+            low_water_bytes: 256 << 10,
             handshake_timeout: 10_000,
             message_timeout: 300_000,
             ping_interval: 30_000,

@@ -42,7 +42,7 @@ pub enum Phase {
     Opening,
     /// Messages flow.
     Open,
-    /// Our close frame is queued or sent; the peer's is awaited, and its messages still come.
+    /// Our close frame is queued or sent; the peer's is awaited, and its messages are dropped.
     CloseSent,
     /// The peer's close frame was read; ours follows everything that waits, and then it is over.
     CloseReceived,
@@ -106,7 +106,7 @@ pub struct Engine {
     /// Present from the first sign of the end.
     closing: Option<Box<Closing>>,
     /// The last ping that could not be answered because too much waits.
-    owed_pong: Option<Box<Vec<u8>>>,
+    owed_pong: Option<Box<[u8]>>,
     /// The message that is being sent in fragments, and whether it is compressed.
     sending: Option<(MessageKind, bool)>,
     phase: Phase,
@@ -159,7 +159,8 @@ impl Engine {
         }
         match self.phase {
             Phase::Open | Phase::CloseSent if self.is_paused => None,
-            Phase::Open | Phase::CloseSent => self.next_frame(now, input),
+            Phase::Open => self.next_frame(now, input),
+            Phase::CloseSent => self.next_frame_unheard(now, input),
             Phase::Opening => self.next_opening(now, input),
             Phase::CloseReceived | Phase::Failing | Phase::Closed => self.next_closing(now, input),
         }
@@ -253,6 +254,11 @@ impl Engine {
     #[inline]
     pub fn reclaim(&mut self, buffer: &mut Vec<u8>) {
         self.outbox.reclaim(buffer);
+    }
+
+    /// Bytes that leave before everything else: an answer that the application has written itself.
+    pub fn precede(&mut self, earlier: Outbox) {
+        self.outbox.precede(earlier);
     }
 
     /// What the driver must do with the stream once everything outgoing was written.

@@ -1,5 +1,7 @@
 //! What is offered and agreed to, as text (RFC 7692 5 and 7.1).
 
+use std::fmt;
+
 use super::super::config::DeflateConfig;
 use super::super::fault::Fault;
 use super::super::handshake::Extension;
@@ -91,6 +93,18 @@ impl Parameters {
             server_max_window_bits: server_bits,
             client_max_window_bits: client_bits,
         })
+    }
+}
+
+/// As the value of `Sec-WebSocket-Extensions` would name them.
+impl fmt::Display for Parameters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = EXTENSION_NAME.to_owned();
+        push_flag(&mut text, "server_no_context_takeover", self.server_no_context_takeover);
+        push_flag(&mut text, "client_no_context_takeover", self.client_no_context_takeover);
+        push_bits(&mut text, "server_max_window_bits", self.server_max_window_bits);
+        push_bits(&mut text, "client_max_window_bits", self.client_max_window_bits);
+        f.write_str(&text)
     }
 }
 

@@ -294,15 +294,3 @@ impl Engine {
         }
     }
 }
-
-impl std::fmt::Display for Uri {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}://{}{}", if self.is_secure { "wss" } else { "ws" }, self.authority(), self.target)
-    }
-}
-
-impl std::fmt::Display for Parameters {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "permessage-deflate")
-    }
-}

@@ -167,6 +167,17 @@ impl Engine {
         }
     }
 
+    /// The application has closed: it hears of no message any more, as in browsers.
+    pub(super) fn next_frame_unheard<'b>(&mut self, now: Time, input: &mut Input<'b>) -> Option<Event<'b>> {
+        loop {
+            match self.next_frame(now, input)? {
+                Event::Message(Message { data, .. }) | Event::MessagePart(data) => input.recycle(data),
+                Event::MessageBegin(_) | Event::MessageEnd => {}
+                event => return Some(event),
+            }
+        }
+    }
+
     #[cold]
     fn fail_now<'b>(&mut self, now: Time, fault: Fault, input: &mut Input<'b>) -> Option<Event<'b>> {
         self.fail(now, fault);
@@ -325,7 +336,7 @@ impl Engine {
             OpCode::Pong => Some(Event::Pong(payload)),
             OpCode::Ping => {
                 // RFC 6455 5.5.2: answered unless a close frame was received.
-                if self.config.pong == PongPolicy::Automatic && self.phase == Phase::Open {
+                if self.config.pong == PongPolicy::Automatic && matches!(self.phase, Phase::Open | Phase::CloseSent) {
                     self.answer_ping(&payload);
                 }
                 Some(Event::Ping(payload))
@@ -439,11 +450,11 @@ impl Engine {
 impl Receiving {
     /// The next frame's header; takes exactly its bytes.
     fn next_header(&mut self, input: &mut Input<'_>) -> Result<Option<Header>, Fault> {
-        if self.held == 0 {
-            if let Some((header, size)) = Header::parse(input.rest())? {
-                input.take(size);
-                return Ok(Some(header));
-            }
+        if self.held == 0
+            && let Some((header, size)) = Header::parse(input.rest())?
+        {
+            input.take(size);
+            return Ok(Some(header));
         }
         let held = usize::from(self.held);
         let more = input.rest().len().min(MAX_HEADER_BYTES - held);

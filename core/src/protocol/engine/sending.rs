@@ -240,7 +240,7 @@ impl Engine {
         if self.outbox.len() < PONG_BACKLOG {
             self.write_control(OpCode::Pong, payload);
         } else {
-            self.owed_pong = Some(Box::new(payload.to_vec()));
+            self.owed_pong = Some(payload.into());
         }
     }
 }

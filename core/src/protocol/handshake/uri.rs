@@ -1,5 +1,7 @@
 //! ws:// and wss:// URLs (RFC 6455 3), as the URL standard reads them; ws+unix: for Unix sockets.
 
+use std::fmt;
+
 use percent_encoding::percent_decode_str;
 use url::{Host, Position, Url};
 
@@ -93,6 +95,13 @@ fn default_port(is_secure: bool) -> u16 {
 }
 
 /// `user:password` of a URL, percent-decoded.
+/// The URL again, without user and password.
+impl fmt::Display for Uri {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}{}", if self.is_secure { "wss" } else { "ws" }, self.authority(), self.target)
+    }
+}
+
 pub(super) fn userinfo(url: &Url) -> Result<Option<String>, Misuse> {
     if url.username().is_empty() && url.password().is_none() {
         return Ok(None);

@@ -1,0 +1,227 @@
+//! [`Connection`]: one live stream inside a loop, and [`ConnectionId`], its name everywhere else.
+
+use std::fmt;
+use std::io::{self, IoSlice};
+
+use super::connector::Connecting;
+use super::context::ReadyState;
+use super::raw::Raw;
+use crate::protocol::{Engine, MAX_SLICES, Phase, Time};
+use crate::transport::Transport;
+
+const SLOT_BITS: u32 = 20;
+const GENERATION_BITS: u32 = 28;
+
+/// Connections that one loop can hold.
+pub(super) const MAX_SLOTS: usize = 1 << SLOT_BITS;
+pub(super) const MAX_GENERATION: u32 = (1 << GENERATION_BITS) - 1;
+
+/// The name of a connection: a value that may be copied, kept for ever and used from any thread. Once the
+/// connection has ended it names nothing, never another connection.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnectionId(u64);
+
+impl ConnectionId {
+    pub(super) fn new(loop_id: u16, generation: u32, slot: usize) -> ConnectionId {
+        let generation = u64::from(generation) << SLOT_BITS;
+        ConnectionId(u64::from(loop_id) << (SLOT_BITS + GENERATION_BITS) | generation | slot as u64)
+    }
+
+    /// As a number, for other languages.
+    pub const fn as_u64(self) -> u64 {
+        self.0
+    }
+
+    /// From [`ConnectionId::as_u64`]. A number that never was one names nothing.
+    pub const fn from_u64(id: u64) -> ConnectionId {
+        ConnectionId(id)
+    }
+
+    /// The loop that it belongs to.
+    pub const fn loop_id(self) -> u16 {
+        (self.0 >> (SLOT_BITS + GENERATION_BITS)) as u16
+    }
+
+    pub(super) const fn generation(self) -> u32 {
+        (self.0 >> SLOT_BITS) as u32 & MAX_GENERATION
+    }
+
+    pub(super) const fn slot(self) -> usize {
+        self.0 as usize & (MAX_SLOTS - 1)
+    }
+}
+
+impl fmt::Debug for ConnectionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.loop_id(), self.slot(), self.generation())
+    }
+}
+
+/// A connection that its loop has given back.
+#[derive(Debug)]
+pub struct Released {
+    /// Socket and TLS state.
+    pub transport: Transport,
+    /// Bytes that were read and not used.
+    pub unread: Vec<u8>,
+    /// The WebSocket's state; none for a raw connection.
+    pub engine: Option<Box<Engine>>,
+    /// The raw head of a connection that was listened for with raw heads; else empty.
+    pub head: Vec<u8>,
+}
+
+/// What speaks on the stream.
+#[derive(Debug)]
+pub(super) enum Mode {
+    WebSocket(Engine),
+    /// Bytes, as they come; or a head that is handed over as it is.
+    Raw(Box<Raw>),
+    /// A client whose TCP connection is on its way.
+    Connecting(Box<Connecting>),
+}
+
+/// One live stream: a transport, what speaks on it, and the loop's own notes.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) mode: Mode,
+    pub(super) transport: Option<Transport>,
+    /// Bytes read and not eaten: the application has paused, or a request waits for its answer.
+    pub(super) unread: Option<Box<[u8]>>,
+    pub(super) user: u64,
+    /// The deadline that is queued in the loop's timers; the far future when none is.
+    pub(super) armed: Time,
+    pub(super) handler: u32,
+    /// The socket may have more to read.
+    pub(super) is_readable: bool,
+    /// The socket took less than it was given.
+    pub(super) is_blocked: bool,
+    /// The peer has ended its half: read on to the end, whatever a short read says.
+    pub(super) is_hung_up: bool,
+    /// It stands in the loop's list of connections to look after without new readiness.
+    pub(super) is_queued: bool,
+    /// The handler knows of it, and will be told of its end.
+    pub(super) is_announced: bool,
+    /// `on_close` was called: to the application the id is dead.
+    pub(super) is_told: bool,
+    /// More than the high-water mark waits; `on_drained` is owed.
+    pub(super) is_high: bool,
+    /// Our half of the stream was ended.
+    pub(super) is_shut: bool,
+    /// The stream broke: the engine is to be told.
+    pub(super) is_broken: bool,
+}
+
+impl Connection {
+    pub(super) fn new(mode: Mode, transport: Option<Transport>, unread: Vec<u8>, handler: u32) -> Connection {
+        Connection {
+            mode,
+            transport,
+            unread: if unread.is_empty() { None } else { Some(unread.into_boxed_slice()) },
+            user: 0,
+            armed: Time::from_millis(u64::MAX),
+            handler,
+            is_readable: true,
+            is_blocked: false,
+            is_hung_up: false,
+            is_queued: false,
+            is_announced: false,
+            is_told: false,
+            is_high: false,
+            is_shut: false,
+            is_broken: false,
+        }
+    }
+
+    pub(super) fn ready_state(&self) -> ReadyState {
+        match &self.mode {
+            _ if self.is_told => ReadyState::Closed,
+            Mode::Connecting(_) => ReadyState::Connecting,
+            Mode::Raw(raw) => raw.ready_state(),
+            Mode::WebSocket(engine) => match engine.phase() {
+                Phase::Opening => ReadyState::Connecting,
+                Phase::Open => ReadyState::Open,
+                Phase::CloseSent | Phase::CloseReceived | Phase::Failing => ReadyState::Closing,
+                Phase::Closed => ReadyState::Closed,
+            },
+        }
+    }
+
+    pub(super) fn buffered_amount(&self) -> u64 {
+        match &self.mode {
+            Mode::WebSocket(engine) => engine.buffered_amount(),
+            Mode::Raw(raw) => raw.outbox.len() as u64,
+            Mode::Connecting(_) => 0,
+        }
+    }
+
+    /// Everything that waits to leave, framing included.
+    pub(super) fn outgoing_bytes(&self) -> usize {
+        match &self.mode {
+            Mode::WebSocket(engine) => engine.outbox().len(),
+            Mode::Raw(raw) => raw.outbox.len(),
+            Mode::Connecting(_) => 0,
+        }
+    }
+
+    pub(super) fn next_timeout(&self) -> Option<Time> {
+        match &self.mode {
+            Mode::WebSocket(engine) => engine.next_timeout(),
+            Mode::Raw(raw) => raw.deadline,
+            Mode::Connecting(connecting) => connecting.next_timeout(),
+        }
+    }
+
+    /// Writes what waits, as far as the stream takes it.
+    #[inline]
+    pub(super) fn flush(&mut self) {
+        let Some(transport) = &mut self.transport else { return };
+        while !self.is_blocked && !self.is_broken {
+            let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+            let filled = match &self.mode {
+                Mode::WebSocket(engine) => engine.outgoing(&mut slices),
+                Mode::Raw(raw) => raw.outbox.slices(&mut slices),
+                Mode::Connecting(_) => 0,
+            };
+            if filled == 0 {
+                break;
+            }
+            match write(transport, &slices[..filled]) {
+                Written::Bytes(n) => match &mut self.mode {
+                    Mode::WebSocket(engine) => engine.sent(n),
+                    Mode::Raw(raw) => raw.outbox.sent(n),
+                    Mode::Connecting(_) => {}
+                },
+                Written::Blocked => self.is_blocked = true,
+                Written::Broken => self.is_broken = true,
+            }
+        }
+        if !self.is_broken && transport.has_pending_write() {
+            match transport.flush() {
+                Ok(true) => {}
+                Ok(false) => self.is_blocked = true,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.is_blocked = true,
+                Err(_) => self.is_broken = true,
+            }
+        }
+    }
+}
+
+/// What a write came to.
+pub(super) enum Written {
+    Bytes(usize),
+    Blocked,
+    Broken,
+}
+
+#[inline]
+pub(super) fn write(transport: &mut Transport, slices: &[IoSlice<'_>]) -> Written {
+    loop {
+        return match transport.write(slices) {
+            Ok(0) => Written::Blocked,
+            Ok(n) => Written::Bytes(n),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Written::Blocked,
+            Err(_) => Written::Broken,
+        };
+    }
+}

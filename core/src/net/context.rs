@@ -1,0 +1,413 @@
+//! [`Context`]: everything that may be asked of a loop, from inside its callbacks or between its turns.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::connection::{Connection, ConnectionId, Mode, Released, Written, write};
+use super::connector::{ConnectOptions, Connecting};
+use super::handler::Handler;
+use super::inner::{Drain, GATHER, Inner};
+use super::listener::{ListenOptions, Listener};
+use super::listening::Listening;
+use super::raw::Raw;
+use super::remote::Remote;
+use crate::error::Error;
+use crate::protocol::handshake::{Accept, Reject};
+use crate::protocol::{Chunk, CloseCode, Config, Engine, Keys, MessageKind, Misuse, Time};
+use crate::transport::{Peer, Transport};
+
+/// What a send came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// Accepted.
+    Accepted,
+    /// Accepted, and more than `Config::high_water_bytes` now waits: `on_drained` tells when to go on.
+    Buffered,
+}
+
+/// The browser's four states.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ReadyState {
+    /// The opening handshake is under way.
+    Connecting = 0,
+    /// Messages flow.
+    Open = 1,
+    /// The closing handshake is under way.
+    Closing = 2,
+    /// It is over, or never was.
+    Closed = 3,
+}
+
+/// A handler that a loop owns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HandlerId(pub(super) u32);
+
+/// A listener that a loop owns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListenerId(pub(super) u32);
+
+/// How a loop takes over a stream that somebody else opened.
+#[derive(Debug)]
+pub enum Adopt {
+    /// As a WebSocket, from whatever state the engine is in.
+    Engine(Box<Engine>),
+    /// As bytes: [`Handler::on_bytes`] and [`Context::write`].
+    Raw,
+    /// As a server's end: a head that is handed over as it is ([`Handler::on_head`]), then bytes.
+    Head(Arc<Config>),
+}
+
+/// A loop, from inside. All verbs on a connection answer [`Error::Gone`] when it has ended.
+pub struct Context<'a> {
+    pub(super) inner: &'a mut Inner,
+    /// What the connection whose turn it is has read and not used yet.
+    pub(super) rest: &'a [u8],
+}
+
+impl Context<'_> {
+    /// Makes the loop own a handler, for its whole life.
+    pub fn add_handler(&mut self, handler: Box<dyn Handler>) -> HandlerId {
+        HandlerId(self.inner.handlers.insert(Some(handler)) as u32)
+    }
+
+    /// Accepts connections for `handler`.
+    pub fn listen(
+        &mut self,
+        listener: Listener,
+        options: ListenOptions,
+        handler: HandlerId,
+    ) -> Result<ListenerId, Error> {
+        self.listen_for(Listening::new(listener, options, handler))
+    }
+
+    pub(super) fn listen_for(&mut self, listening: Listening) -> Result<ListenerId, Error> {
+        listening.options.config.check()?;
+        let index = self.inner.listeners.vacant_key();
+        listening.register(&self.inner.registry, index)?;
+        Ok(ListenerId(self.inner.listeners.insert(listening) as u32))
+    }
+
+    /// Accepts no more there; its connections live on.
+    pub fn unlisten(&mut self, listener: ListenerId) {
+        if let Some(listening) = self.inner.listeners.try_remove(listener.0 as usize) {
+            listening.deregister(&self.inner.registry);
+        }
+    }
+
+    /// Opens a client connection: `on_open`, or `on_error` and `on_close`, follow.
+    pub fn connect(&mut self, options: ConnectOptions, handler: HandlerId) -> Result<ConnectionId, Error> {
+        options.config.check()?;
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed).map_err(|source| Error::io("draw random numbers", source.into()))?;
+        let now = self.inner.now;
+        let engine = Engine::client(options.config.clone(), &options.uri, &options.headers, Keys::new(seed), now)?;
+        let connecting = Connecting::new(options, engine, now)?;
+        let mut connection = Connection::new(Mode::Connecting(Box::new(connecting)), None, Vec::new(), handler.0);
+        connection.is_announced = true;
+        let id = self.inner.insert(connection)?;
+        super::connecting::start(self.inner, id);
+        Ok(id)
+    }
+
+    /// Takes over a stream; `unread` are bytes that were read from it already.
+    pub fn adopt(
+        &mut self,
+        transport: Transport,
+        how: Adopt,
+        unread: Vec<u8>,
+        handler: HandlerId,
+    ) -> Result<ConnectionId, Error> {
+        let is_head = matches!(how, Adopt::Head(_));
+        let mode = match how {
+            Adopt::Engine(engine) => Mode::WebSocket(*engine),
+            Adopt::Raw => Mode::Raw(Box::new(Raw::new())),
+            Adopt::Head(config) => Mode::Raw(Box::new(Raw::with_head(config, self.inner.now))),
+        };
+        let mut connection = Connection::new(mode, Some(transport), unread, handler.0);
+        connection.is_announced = !is_head;
+        self.inner.insert(connection)
+    }
+
+    /// Turns a raw connection into a WebSocket, after a head that the application has parsed itself.
+    pub fn upgrade(&mut self, id: ConnectionId, mut engine: Engine) -> Result<(), Error> {
+        let connection = self.inner.live(id)?;
+        let Mode::Raw(raw) = &mut connection.mode else { return Err(Misuse::NoRequest.into()) };
+        // What was written raw, an answer of the application's own, leaves first.
+        engine.precede(std::mem::take(&mut raw.outbox));
+        connection.mode = Mode::WebSocket(engine);
+        self.inner.enqueue(id);
+        Ok(())
+    }
+
+    /// Gives a connection back: its id is dead, and no `on_close` comes.
+    pub fn release(&mut self, id: ConnectionId) -> Option<Released> {
+        self.inner.live(id).ok()?;
+        if !matches!(self.inner.peek(id)?.mode, Mode::WebSocket(_) | Mode::Raw(_)) {
+            return None;
+        }
+        let connection = self.inner.remove(id)?;
+        let mut unread = connection.unread.map(Vec::from).unwrap_or_default();
+        if self.inner.current == Some(id) {
+            unread.extend_from_slice(self.rest);
+        }
+        let (engine, head) = match connection.mode {
+            Mode::WebSocket(engine) => (Some(Box::new(engine)), Vec::new()),
+            Mode::Raw(raw) => (None, raw.head),
+            Mode::Connecting(_) => return None,
+        };
+        Some(Released { transport: connection.transport?, unread, engine, head })
+    }
+
+    /// Sends a whole message; a text must be UTF-8.
+    #[inline]
+    pub fn send(&mut self, id: ConnectionId, kind: MessageKind, data: &[u8]) -> Result<Sent, Error> {
+        let connection = self.inner.live(id)?;
+        let Connection { mode, transport, is_blocked, is_broken, .. } = connection;
+        let engine = websocket(mode)?;
+        engine.send_through(kind, data, |slices| {
+            let Some(transport) = transport else { return 0 };
+            if *is_blocked || *is_broken {
+                return 0;
+            }
+            match write(transport, slices) {
+                Written::Bytes(n) => return n,
+                Written::Blocked => *is_blocked = true,
+                Written::Broken => *is_broken = true,
+            }
+            0
+        })?;
+        Ok(self.after_send(id))
+    }
+
+    /// Sends a fragment of a message: the first names the kind, `fin` marks the last.
+    pub fn send_fragment(
+        &mut self,
+        id: ConnectionId,
+        kind: MessageKind,
+        data: &[u8],
+        fin: bool,
+    ) -> Result<Sent, Error> {
+        self.engine_mut(id)?.send_fragment(kind, data, fin)?;
+        Ok(self.after_send(id))
+    }
+
+    /// Sends a whole message without copying it, where no mask and no compression stand in the way.
+    pub fn send_chunk(&mut self, id: ConnectionId, kind: MessageKind, data: Chunk) -> Result<Sent, Error> {
+        self.engine_mut(id)?.send_chunk(kind, data)?;
+        Ok(self.after_send(id))
+    }
+
+    /// Sends a ping of at most 125 bytes.
+    pub fn ping(&mut self, id: ConnectionId, payload: &[u8]) -> Result<(), Error> {
+        self.engine_mut(id)?.ping(payload)?;
+        self.inner.enqueue(id);
+        Ok(())
+    }
+
+    /// Sends a pong of at most 125 bytes.
+    pub fn pong(&mut self, id: ConnectionId, payload: &[u8]) -> Result<(), Error> {
+        self.engine_mut(id)?.pong(payload)?;
+        self.inner.enqueue(id);
+        Ok(())
+    }
+
+    /// Begins the closing handshake, or answers the peer's; everything accepted before leaves first. No
+    /// further message of this connection is delivered in this turn.
+    pub fn close(&mut self, id: ConnectionId, code: Option<CloseCode>, reason: &str) -> Result<(), Error> {
+        let now = self.inner.now;
+        match &mut self.inner.live(id)?.mode {
+            Mode::WebSocket(engine) => engine.close(now, code, reason)?,
+            Mode::Raw(raw) => raw.is_finished = true,
+            Mode::Connecting(connecting) => connecting.abort(),
+        }
+        self.inner.enqueue(id);
+        Ok(())
+    }
+
+    /// Ends the connection at once, without a closing handshake: `on_close` with 1006.
+    pub fn abort(&mut self, id: ConnectionId) -> Result<(), Error> {
+        let now = self.inner.now;
+        let connection = self.inner.live(id)?;
+        match &mut connection.mode {
+            Mode::WebSocket(engine) => engine.abort(now),
+            Mode::Raw(_) => connection.is_broken = true,
+            Mode::Connecting(connecting) => connecting.abort(),
+        }
+        self.inner.enqueue(id);
+        Ok(())
+    }
+
+    /// Writes bytes on a raw connection.
+    pub fn write(&mut self, id: ConnectionId, bytes: &[u8]) -> Result<Sent, Error> {
+        let Mode::Raw(raw) = &mut self.inner.live(id)?.mode else { return Err(Misuse::NotOpen.into()) };
+        if raw.is_finished {
+            return Err(Misuse::Closed.into());
+        }
+        let limit = Config::default().max_outbox_bytes;
+        if raw.outbox.len() + bytes.len() > limit {
+            return Err(Misuse::OutboxFull { limit }.into());
+        }
+        raw.outbox.append(|gather| gather.extend_from_slice(bytes));
+        Ok(self.after_send(id))
+    }
+
+    /// On a raw connection: no more will be written; the stream ends after what waits.
+    pub fn finish(&mut self, id: ConnectionId) -> Result<(), Error> {
+        let Mode::Raw(raw) = &mut self.inner.live(id)?.mode else { return Err(Misuse::NotOpen.into()) };
+        raw.is_finished = true;
+        self.inner.enqueue(id);
+        Ok(())
+    }
+
+    /// Accepts a request that was deferred.
+    pub fn accept(&mut self, id: ConnectionId, accept: &Accept) -> Result<(), Error> {
+        let now = self.inner.now;
+        self.engine_mut(id)?.accept(now, accept)?;
+        self.inner.enqueue(id);
+        Ok(())
+    }
+
+    /// Answers a request that was deferred with an HTTP response, plain HTTP too.
+    pub fn reject(&mut self, id: ConnectionId, reject: &Reject) -> Result<(), Error> {
+        let now = self.inner.now;
+        self.engine_mut(id)?.reject(now, reject)?;
+        self.inner.enqueue(id);
+        Ok(())
+    }
+
+    /// Reads no more until [`Context::resume`]; a message that is whole already may still be delivered.
+    pub fn pause(&mut self, id: ConnectionId) -> Result<(), Error> {
+        match &mut self.inner.live(id)?.mode {
+            Mode::WebSocket(engine) => engine.pause(),
+            Mode::Raw(raw) => raw.is_paused = true,
+            Mode::Connecting(connecting) => connecting.engine_mut().pause(),
+        }
+        Ok(())
+    }
+
+    /// Reads again.
+    pub fn resume(&mut self, id: ConnectionId) -> Result<(), Error> {
+        match &mut self.inner.live(id)?.mode {
+            Mode::WebSocket(engine) => engine.resume(),
+            Mode::Raw(raw) => raw.is_paused = false,
+            Mode::Connecting(connecting) => connecting.engine_mut().resume(),
+        }
+        self.inner.enqueue(id);
+        Ok(())
+    }
+
+    /// The host's transport has become readable or writable: for transports without a socket to watch.
+    pub fn ready(&mut self, id: ConnectionId) -> Result<(), Error> {
+        let connection = self.inner.live(id)?;
+        connection.is_readable = true;
+        connection.is_blocked = false;
+        self.inner.enqueue(id);
+        Ok(())
+    }
+
+    /// The state of a WebSocket, for questions: subprotocol, extensions, url, close_info…
+    pub fn engine(&self, id: ConnectionId) -> Option<&Engine> {
+        match &self.inner.peek(id)?.mode {
+            Mode::WebSocket(engine) => Some(engine),
+            Mode::Connecting(connecting) => Some(connecting.engine()),
+            Mode::Raw(_) => None,
+        }
+    }
+
+    /// The browser's state.
+    pub fn ready_state(&self, id: ConnectionId) -> ReadyState {
+        self.inner.peek(id).map_or(ReadyState::Closed, Connection::ready_state)
+    }
+
+    /// Payload bytes accepted and not yet handed to the system.
+    pub fn buffered_amount(&self, id: ConnectionId) -> u64 {
+        self.inner.peek(id).map_or(0, Connection::buffered_amount)
+    }
+
+    /// Where the peer is; nothing while a client is still connecting.
+    pub fn peer(&self, id: ConnectionId) -> Option<Peer> {
+        Some(self.inner.peek(id)?.transport.as_ref()?.peer())
+    }
+
+    /// The bytes' transport, for questions: TLS, ALPN, the peer's certificate.
+    pub fn transport(&self, id: ConnectionId) -> Option<&Transport> {
+        self.inner.peek(id)?.transport.as_ref()
+    }
+
+    /// The application's own word for this connection; zero at first.
+    pub fn user(&self, id: ConnectionId) -> Option<u64> {
+        Some(self.inner.peek(id)?.user)
+    }
+
+    /// Sets the application's own word.
+    pub fn set_user(&mut self, id: ConnectionId, user: u64) -> Result<(), Error> {
+        self.inner.live(id)?.user = user;
+        Ok(())
+    }
+
+    /// Ids of all connections of this loop that the application knows of and that have not ended.
+    pub fn connections(&self) -> Vec<ConnectionId> {
+        let known = |id: &ConnectionId| self.inner.peek(*id).is_some_and(|c| c.is_announced && !c.is_told);
+        self.inner.ids().into_iter().filter(known).collect()
+    }
+
+    /// Closes every connection, accepts no more, and ends `run` when all are gone. What is still there
+    /// after `deadline` is aborted.
+    pub fn drain(&mut self, code: CloseCode, reason: &str, deadline: Duration) {
+        let deadline = self.inner.now.after(deadline.as_millis() as u64);
+        self.inner.drain = Some(Drain { code, reason: reason.to_owned(), deadline });
+        for listening in self.inner.listeners.drain() {
+            listening.deregister(&self.inner.registry);
+        }
+        for id in self.inner.ids() {
+            self.inner.drain_one(id);
+        }
+    }
+
+    /// Ends `run` after this turn.
+    pub fn stop(&mut self) {
+        self.inner.is_stopping = true;
+    }
+
+    /// The time of this turn, as engines of this loop count it.
+    pub fn now(&self) -> Time {
+        self.inner.now
+    }
+
+    /// A handle for other threads.
+    pub fn remote(&self) -> Remote {
+        self.inner.remote()
+    }
+
+    fn engine_mut(&mut self, id: ConnectionId) -> Result<&mut Engine, Error> {
+        websocket(&mut self.inner.live(id)?.mode)
+    }
+
+    /// What was sent leaves at the end of the connection's turn, or at once when much waits.
+    #[inline]
+    fn after_send(&mut self, id: ConnectionId) -> Sent {
+        self.inner.enqueue(id);
+        let Some(connection) = self.inner.find(id) else { return Sent::Accepted };
+        if connection.outgoing_bytes() > GATHER {
+            connection.flush();
+        }
+        let high = match &connection.mode {
+            Mode::WebSocket(engine) => engine.config().high_water_bytes,
+            Mode::Raw(_) | Mode::Connecting(_) => Config::default().high_water_bytes,
+        };
+        if connection.outgoing_bytes() > high {
+            connection.is_high = true;
+            return Sent::Buffered;
+        }
+        Sent::Accepted
+    }
+}
+
+#[inline]
+fn websocket(mode: &mut Mode) -> Result<&mut Engine, Error> {
+    match mode {
+        Mode::WebSocket(engine) => Ok(engine),
+        Mode::Raw(_) | Mode::Connecting(_) => Err(Misuse::NotOpen.into()),
+    }
+}

@@ -1,0 +1,239 @@
+//! [`EventLoop`]: poll, dispatch, deadlines, stop.
+
+use std::fmt;
+use std::os::fd::{AsRawFd, RawFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+use mio::{Events, Poll, Token, Waker};
+
+use super::connection::{ConnectionId, Mode};
+use super::context::Context;
+use super::inner::{Inner, WAKER, listener_of};
+use super::remote::{Remote, Shared};
+use super::table::LoopName;
+use super::turn::Turn;
+use crate::error::Error;
+use crate::protocol::{Pool, Time};
+
+/// The one receive buffer of a loop.
+const BUFFER: usize = 512 << 10;
+/// A gather buffer that grew beyond this goes back to the system.
+const MAX_GATHER: usize = 1 << 20;
+/// Readiness that is taken from the system at once.
+const EVENTS: usize = 1024;
+
+/// Many connections on one thread: the one that calls [`run`](EventLoop::run) or
+/// [`run_once`](EventLoop::run_once).
+///
+/// It may live inside another loop: wait until [`fd`](EventLoop::fd) is readable or
+/// [`next_timeout`](EventLoop::next_timeout) has passed, then `run_once(Some(Duration::ZERO))`.
+pub struct EventLoop {
+    poll: Poll,
+    events: Events,
+    inner: Inner,
+    buffer: Vec<u8>,
+    gather: Vec<u8>,
+    pool: Pool,
+}
+
+impl fmt::Debug for EventLoop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "EventLoop({}, {} connections)", self.inner.shared.name.id, self.inner.len())
+    }
+}
+
+impl EventLoop {
+    /// A loop without connections. Fails when the system has no descriptors left.
+    pub fn new() -> Result<EventLoop, Error> {
+        let making = |source| Error::io("make an event loop", source);
+        let poll = Poll::new().map_err(making)?;
+        let registry = poll.registry().try_clone().map_err(making)?;
+        let waker = Waker::new(&registry, WAKER).map_err(making)?;
+        let name = LoopName::take().ok_or_else(|| making(std::io::ErrorKind::OutOfMemory.into()))?;
+        Ok(EventLoop {
+            poll,
+            events: Events::with_capacity(EVENTS),
+            inner: Inner::new(Arc::new(Shared::new(name, waker)), registry),
+            buffer: vec![0; BUFFER],
+            gather: Vec::new(),
+            pool: Pool::new(),
+        })
+    }
+
+    /// Turns until [`Context::stop`], or until a drain is over.
+    pub fn run(&mut self) -> Result<(), Error> {
+        while !std::mem::take(&mut self.inner.is_stopping) {
+            self.turn(None)?;
+        }
+        Ok(())
+    }
+
+    /// One turn: waits for something to happen, at most `timeout` (`None` is for ever), and handles what
+    /// has happened.
+    pub fn run_once(&mut self, timeout: Option<Duration>) -> Result<(), Error> {
+        self.turn(timeout)
+    }
+
+    /// Readable when the next turn has something to do, also when another thread has asked for it.
+    pub fn fd(&self) -> RawFd {
+        self.poll.as_raw_fd()
+    }
+
+    /// How long [`fd`](EventLoop::fd) may be waited on; `None` is for ever.
+    pub fn next_timeout(&mut self) -> Option<Duration> {
+        if !self.inner.queued.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        let at = self.inner.next_deadline()?;
+        Some(at.since(self.inner.tick()))
+    }
+
+    /// Whether `run` would return now.
+    pub fn is_stopping(&self) -> bool {
+        self.inner.is_stopping
+    }
+
+    /// The verbs of this loop, between two turns.
+    pub fn context(&mut self) -> Context<'_> {
+        self.inner.tick();
+        Context { inner: &mut self.inner, rest: &[] }
+    }
+
+    /// A handle for other threads.
+    pub fn remote(&self) -> Remote {
+        self.inner.remote()
+    }
+
+    fn turn(&mut self, timeout: Option<Duration>) -> Result<(), Error> {
+        // 1: wait for readiness, a wake or a deadline.
+        let wait = match (timeout, self.next_timeout()) {
+            (Some(timeout), Some(next)) => Some(timeout.min(next)),
+            (timeout, next) => timeout.or(next),
+        };
+        let mut events = std::mem::replace(&mut self.events, Events::with_capacity(0));
+        match self.poll.poll(&mut events, wait) {
+            Ok(()) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => events.clear(),
+            Err(source) => return Err(Error::io("wait for events", source)),
+        }
+        self.inner.tick();
+        // 2: what other threads have asked for.
+        if self.inner.shared.is_woken() {
+            for command in self.inner.shared.take() {
+                self.inner.obey(command);
+            }
+        }
+        // 3: what the sockets have to say.
+        for event in &events {
+            match event.token() {
+                WAKER => {}
+                token if listener_of(token).is_some() => self.accept(token),
+                Token(id) => {
+                    let id = ConnectionId::from_u64(id as u64);
+                    if let Some(connection) = self.inner.find(id) {
+                        connection.is_readable |= event.is_readable();
+                        connection.is_hung_up |= event.is_read_closed() || event.is_error();
+                        connection.is_blocked &= !event.is_writable();
+                        self.drive(id);
+                    }
+                }
+            }
+        }
+        self.events = events;
+        // 4: deadlines.
+        while let Some(id) = self.inner.timers.pop_due(self.inner.now) {
+            self.time_out(id);
+        }
+        self.resume_listeners();
+        self.drain();
+        // 5: those that go on without new readiness.
+        for id in std::mem::take(&mut self.inner.queued) {
+            self.drive(id);
+        }
+        Ok(())
+    }
+
+    /// One connection's share of the turn.
+    fn drive(&mut self, id: ConnectionId) {
+        let Some(connection) = self.inner.find(id) else { return };
+        connection.is_queued = false;
+        if let Mode::Connecting(_) = connection.mode {
+            super::connecting::go_on(&mut self.inner, id);
+        }
+        let Some(connection) = self.inner.find(id) else { return };
+        let slot = connection.handler as usize;
+        let Some(mut handler) = self.inner.handlers.get_mut(slot).and_then(Option::take) else { return };
+        self.inner.current = Some(id);
+        let mut turn = Turn { inner: &mut self.inner, handler: &mut *handler, pool: &mut self.pool, id };
+        super::connecting::conclude(&mut turn);
+        let is_hungry = turn.run(&mut self.buffer, &mut self.gather);
+        self.inner.current = None;
+        self.inner.handlers[slot] = Some(handler);
+        if self.gather.capacity() > MAX_GATHER {
+            self.gather = Vec::new();
+        }
+        if is_hungry {
+            self.inner.enqueue(id);
+        }
+    }
+
+    fn time_out(&mut self, id: ConnectionId) {
+        let now = self.inner.now;
+        let Some(connection) = self.inner.find(id) else { return };
+        connection.armed = Time::from_millis(u64::MAX);
+        match &mut connection.mode {
+            Mode::WebSocket(engine) => engine.handle_timeout(now),
+            Mode::Raw(raw) => connection.is_broken |= raw.deadline.is_some_and(|deadline| deadline <= now),
+            Mode::Connecting(connecting) => connecting.handle_timeout(now),
+        }
+        self.drive(id);
+    }
+
+    fn accept(&mut self, token: Token) {
+        let Some(index) = listener_of(token) else { return };
+        super::listening::accept(&mut self.inner, index);
+    }
+
+    fn resume_listeners(&mut self) {
+        let now = self.inner.now;
+        let due = |(index, listening): (usize, &super::listening::Listening)| {
+            listening.resume_at.is_some_and(|at| at <= now).then_some(index)
+        };
+        if self.inner.listeners.iter().any(|(_, listening)| listening.resume_at.is_some()) {
+            let indices: Vec<usize> = self.inner.listeners.iter().filter_map(due).collect();
+            for index in indices {
+                super::listening::accept(&mut self.inner, index);
+            }
+        }
+    }
+
+    /// Going down: everything that is still there at the deadline is aborted; then the loop stops.
+    fn drain(&mut self) {
+        let Some(drain) = &self.inner.drain else { return };
+        let is_late = drain.deadline <= self.inner.now;
+        if is_late {
+            for id in self.inner.ids() {
+                let mut cx = Context { inner: &mut self.inner, rest: &[] };
+                let _ = cx.abort(id);
+                self.drive(id);
+                // One that was told already only lingers.
+                self.inner.remove(id);
+            }
+        }
+        if self.inner.len() == 0 {
+            self.inner.drain = None;
+            self.inner.is_stopping = true;
+        }
+    }
+}
+
+impl Drop for EventLoop {
+    fn drop(&mut self) {
+        self.inner.shared.end();
+        // Sockets leave the poll before they close: it may be a clone's.
+        for id in self.inner.ids() {
+            self.inner.remove(id);
+        }
+    }
+}

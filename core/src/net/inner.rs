@@ -1,0 +1,244 @@
+//! [`Inner`]: what a loop owns beside its buffers, and what callbacks reach through [`Context`](super::Context).
+
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use mio::unix::SourceFd;
+use mio::{Interest, Registry, Token};
+use slab::Slab;
+
+use super::connection::{Connection, ConnectionId, Mode};
+use super::handler::Handler;
+use super::listening::Listening;
+use super::remote::{Command, Remote, Shared};
+use super::timers::Timers;
+use crate::error::Error;
+use crate::protocol::{CloseCode, Fault, Time};
+use crate::transport::Transport;
+
+/// Every frame that leaves while more than this waits is written at once instead of gathered.
+pub(super) const GATHER: usize = 256 << 10;
+
+/// A loop's connections, handlers, listeners and deadlines.
+pub(super) struct Inner {
+    pub(super) shared: Arc<Shared>,
+    pub(super) registry: Registry,
+    epoch: Instant,
+    /// Read once a turn.
+    pub(super) now: Time,
+    /// A slot is vacant, live, or (holding `None`) never used again.
+    connections: Slab<Option<Connection>>,
+    /// `None` while a connection's turn has borrowed it.
+    pub(super) handlers: Slab<Option<Box<dyn Handler>>>,
+    pub(super) listeners: Slab<Listening>,
+    pub(super) timers: Timers,
+    /// Connections to look after without new readiness.
+    pub(super) queued: Vec<ConnectionId>,
+    /// The connection whose turn it is: its bytes are written at the end of it.
+    pub(super) current: Option<ConnectionId>,
+    pub(super) is_stopping: bool,
+    pub(super) drain: Option<Drain>,
+}
+
+/// The loop is going down.
+#[derive(Clone, Debug)]
+pub(super) struct Drain {
+    pub(super) code: CloseCode,
+    pub(super) reason: String,
+    pub(super) deadline: Time,
+}
+
+impl Inner {
+    pub(super) fn new(shared: Arc<Shared>, registry: Registry) -> Inner {
+        Inner {
+            shared,
+            registry,
+            epoch: Instant::now(),
+            now: Time::ZERO,
+            connections: Slab::new(),
+            handlers: Slab::new(),
+            listeners: Slab::new(),
+            timers: Timers::default(),
+            queued: Vec::new(),
+            current: None,
+            is_stopping: false,
+            drain: None,
+        }
+    }
+
+    pub(super) fn remote(&self) -> Remote {
+        Remote { shared: self.shared.clone() }
+    }
+
+    /// Reads the clock.
+    pub(super) fn tick(&mut self) -> Time {
+        self.now = Time::from_millis(self.epoch.elapsed().as_millis() as u64);
+        self.now
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.shared.connections.load(Ordering::Relaxed)
+    }
+
+    /// Gives a connection a slot and a name, and looks after it soon.
+    pub(super) fn insert(&mut self, connection: Connection) -> Result<ConnectionId, Error> {
+        let slot = self.connections.vacant_key();
+        let full =
+            || Error::Misuse(crate::protocol::Misuse::ConfigInvalid("a loop holds at most 1,048,576 connections"));
+        let entry = self.shared.name.table.make(slot).ok_or_else(full)?;
+        let id = ConnectionId::new(self.shared.name.id, entry.generation(), slot);
+        self.register(id, connection.transport.as_ref())?;
+        entry.update(connection.ready_state(), 0);
+        self.connections.insert(Some(connection));
+        self.shared.connections.fetch_add(1, Ordering::Relaxed);
+        self.enqueue(id);
+        Ok(id)
+    }
+
+    /// Watches the transport's socket, once for its whole life and both directions.
+    pub(super) fn register(&self, id: ConnectionId, transport: Option<&Transport>) -> Result<(), Error> {
+        let Some(fd) = transport.and_then(|transport| transport.fd()) else { return Ok(()) };
+        self.registry
+            .register(&mut SourceFd(&fd.as_raw_fd()), token(id), Interest::READABLE | Interest::WRITABLE)
+            .map_err(|source| Error::io("watch the socket", source))
+    }
+
+    /// The connection that `id` names, whatever its state.
+    #[inline]
+    pub(super) fn find(&mut self, id: ConnectionId) -> Option<&mut Connection> {
+        self.shared.name.table.find(id)?;
+        self.connections.get_mut(id.slot())?.as_mut()
+    }
+
+    /// The connection that `id` names, unless the application was told of its end.
+    #[inline]
+    pub(super) fn live(&mut self, id: ConnectionId) -> Result<&mut Connection, Error> {
+        match self.find(id) {
+            Some(connection) if !connection.is_told => Ok(connection),
+            _ => Err(Error::Gone),
+        }
+    }
+
+    #[inline]
+    pub(super) fn peek(&self, id: ConnectionId) -> Option<&Connection> {
+        self.shared.name.table.find(id)?;
+        self.connections.get(id.slot())?.as_ref()
+    }
+
+    /// Takes a connection out: its id is dead.
+    pub(super) fn remove(&mut self, id: ConnectionId) -> Option<Connection> {
+        self.shared.name.table.find(id)?;
+        let connection = self.connections.get_mut(id.slot())?.take()?;
+        if let Some(fd) = connection.transport.as_ref().and_then(|transport| transport.fd()) {
+            // A socket that is closed next leaves the poll by itself; one that is released must not be watched.
+            let _ = self.registry.deregister(&mut SourceFd(&fd.as_raw_fd()));
+        }
+        if self.shared.name.table.retire(id.slot()) {
+            self.connections.remove(id.slot());
+        }
+        self.shared.connections.fetch_sub(1, Ordering::Relaxed);
+        Some(connection)
+    }
+
+    /// Looks after a connection in this turn or the next, without waiting for its socket.
+    #[inline]
+    pub(super) fn enqueue(&mut self, id: ConnectionId) {
+        if self.current == Some(id) {
+            return;
+        }
+        if let Some(connection) = self.find(id)
+            && !std::mem::replace(&mut connection.is_queued, true)
+        {
+            self.queued.push(id);
+        }
+    }
+
+    pub(super) fn ids(&self) -> Vec<ConnectionId> {
+        let name = &self.shared.name;
+        let id = |slot| Some(ConnectionId::new(name.id, name.table.make(slot)?.generation(), slot));
+        self.connections.iter().filter(|(_, c)| c.is_some()).filter_map(|(slot, _)| id(slot)).collect()
+    }
+
+    /// Queues the connection's deadline, unless an earlier one is queued already.
+    #[inline]
+    pub(super) fn arm(&mut self, id: ConnectionId) {
+        let Some(connection) = self.find(id) else { return };
+        if let Some(at) = connection.next_timeout()
+            && at < connection.armed
+        {
+            connection.armed = at;
+            self.timers.push(at, id);
+        }
+    }
+
+    /// When the loop must turn at the latest.
+    pub(super) fn next_deadline(&self) -> Option<Time> {
+        let listeners = self.listeners.iter().filter_map(|(_, listening)| listening.resume_at);
+        let drain = self.drain.as_ref().map(|drain| drain.deadline);
+        self.timers.next().into_iter().chain(listeners).chain(drain).min()
+    }
+
+    /// Closes one connection because the loop goes down.
+    pub(super) fn drain_one(&mut self, id: ConnectionId) {
+        let now = self.now;
+        let Some(Drain { code, reason, .. }) = self.drain.clone() else { return };
+        let Some(connection) = self.find(id) else { return };
+        match &mut connection.mode {
+            Mode::WebSocket(engine) => {
+                // One that is closing already is left to it.
+                let _ = engine.close(now, Some(code), &reason);
+            }
+            Mode::Raw(raw) => raw.is_finished = true,
+            Mode::Connecting(connecting) => connecting.fail(Error::Fault(Fault::HandshakeTimeout)),
+        }
+        self.enqueue(id);
+    }
+
+    /// What another thread has asked for.
+    pub(super) fn obey(&mut self, command: Command) {
+        let shared = self.shared.clone();
+        let taken = |id: ConnectionId, bytes: usize| {
+            if let Some(entry) = shared.name.table.find(id) {
+                entry.sub_queued(bytes as u64);
+            }
+        };
+        let mut cx = super::context::Context { inner: self, rest: &[] };
+        // A connection that has ended meanwhile has told so by its own `on_close`.
+        match command {
+            Command::Send { id, kind, data } => {
+                taken(id, data.bytes().len());
+                let _ = cx.send_chunk(id, kind, data);
+            }
+            Command::Fragment { id, kind, data, fin } => {
+                taken(id, data.len());
+                let _ = cx.send_fragment(id, kind, &data, fin);
+            }
+            Command::Write { id, data } => {
+                taken(id, data.len());
+                let _ = cx.write(id, &data);
+            }
+            Command::Run(task) => task(&mut cx),
+        }
+    }
+}
+
+/// A connection's name is its token.
+pub(super) fn token(id: ConnectionId) -> Token {
+    Token(id.as_u64() as usize)
+}
+
+/// The token of the waker: no loop has this name.
+pub(super) const WAKER: Token = Token(usize::MAX);
+
+/// The token of a listener.
+pub(super) fn listener_token(index: usize) -> Token {
+    Token(usize::MAX - 1 - index)
+}
+
+/// The listener that a token names.
+pub(super) fn listener_of(token: Token) -> Option<usize> {
+    let index = usize::MAX - 1 - token.0.min(usize::MAX - 1);
+    (index < u32::MAX as usize).then_some(index)
+}

@@ -1,0 +1,87 @@
+//! [`Raw`]: a connection whose bytes are the application's, after a head that is handed over as it is.
+
+use std::sync::Arc;
+
+use super::context::ReadyState;
+use crate::protocol::handshake::HeadFinder;
+use crate::protocol::{Config, Fault, Outbox, Time};
+
+/// Bytes in, bytes out.
+#[derive(Debug)]
+pub(super) struct Raw {
+    pub(super) outbox: Outbox,
+    /// The head, as far as it has come; kept after it was told, for whoever takes the connection.
+    pub(super) head: Vec<u8>,
+    pub(super) stage: Stage,
+    /// For the head; later for the end of the stream.
+    pub(super) deadline: Option<Time>,
+    /// Nothing more will be written: the stream ends after the outbox.
+    pub(super) is_finished: bool,
+    pub(super) is_paused: bool,
+    /// The peer has ended its half, and the handler was told.
+    pub(super) is_ended: bool,
+}
+
+/// What the next bytes are.
+#[derive(Debug)]
+pub(super) enum Stage {
+    /// Of a head.
+    Head { finder: HeadFinder, config: Arc<Config> },
+    /// The application's.
+    Bytes,
+    /// Nobody's: a head was refused, and its answer leaves.
+    Refused,
+}
+
+impl Raw {
+    /// The application's bytes from the start.
+    pub(super) fn new() -> Raw {
+        Raw {
+            outbox: Outbox::new(),
+            head: Vec::new(),
+            stage: Stage::Bytes,
+            deadline: None,
+            is_finished: false,
+            is_paused: false,
+            is_ended: false,
+        }
+    }
+
+    /// A head first, within the limits and the deadline of `config`.
+    pub(super) fn with_head(config: Arc<Config>, now: Time) -> Raw {
+        let deadline = match config.handshake_timeout {
+            0 => None,
+            timeout => Some(now.after(timeout)),
+        };
+        Raw { stage: Stage::Head { finder: HeadFinder::default(), config }, deadline, ..Raw::new() }
+    }
+
+    /// Takes what belongs to the head from the front of `bytes`: how many, and whether it is complete now.
+    pub(super) fn push_head(&mut self, bytes: &[u8]) -> Result<(usize, bool), Fault> {
+        let Stage::Head { finder, config } = &mut self.stage else { return Ok((0, false)) };
+        let before = self.head.len();
+        let window = bytes.len().min(config.max_head_bytes - before);
+        self.head.extend_from_slice(&bytes[..window]);
+        match finder.find(&self.head) {
+            Some(length) => {
+                self.head.truncate(length);
+                self.stage = Stage::Bytes;
+                self.deadline = None;
+                // What follows is read when somebody has taken the connection.
+                self.is_paused = true;
+                Ok((length - before, true))
+            }
+            None if self.head.len() >= config.max_head_bytes => Err(Fault::HeadTooLong(config.max_head_bytes)),
+            None => Ok((window, false)),
+        }
+    }
+
+    pub(super) fn ready_state(&self) -> ReadyState {
+        match self.stage {
+            Stage::Head { .. } => ReadyState::Connecting,
+            Stage::Bytes if self.is_finished => ReadyState::Closing,
+            Stage::Bytes => ReadyState::Open,
+            Stage::Refused => ReadyState::Closing,
+        }
+    }
+}

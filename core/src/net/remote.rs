@@ -1,0 +1,263 @@
+//! [`Remote`]: the one handle that other threads may hold, a queue and a waker.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use mio::Waker;
+
+use super::connection::ConnectionId;
+use super::context::{Context, ReadyState, Sent};
+use super::table::LoopName;
+use crate::error::Error;
+use crate::protocol::handshake::{Accept, Reject};
+use crate::protocol::{Chunk, CloseCode, MAX_REASON_BYTES, MessageKind, Misuse};
+
+/// Most bytes that other threads may have queued for one connection; above it a send is refused.
+const MAX_QUEUED: u64 = 64 << 20;
+
+/// What a thread asks of a loop.
+pub(super) enum Command {
+    Send { id: ConnectionId, kind: MessageKind, data: Chunk },
+    Fragment { id: ConnectionId, kind: MessageKind, data: Vec<u8>, fin: bool },
+    Write { id: ConnectionId, data: Vec<u8> },
+    Run(Box<dyn FnOnce(&mut Context<'_>) + Send>),
+}
+
+/// What a loop and its remotes share.
+pub(super) struct Shared {
+    pub(super) name: LoopName,
+    queue: Mutex<VecDeque<Command>>,
+    waker: Waker,
+    /// The loop was woken and has not looked yet.
+    is_woken: AtomicBool,
+    /// The loop is no more.
+    is_gone: AtomicBool,
+    /// Connections of this loop, for placing new ones.
+    pub(super) connections: AtomicUsize,
+}
+
+impl Shared {
+    pub(super) fn new(name: LoopName, waker: Waker) -> Shared {
+        Shared {
+            name,
+            queue: Mutex::default(),
+            waker,
+            is_woken: AtomicBool::new(false),
+            is_gone: AtomicBool::new(false),
+            connections: AtomicUsize::new(0),
+        }
+    }
+
+    fn queue(&self) -> MutexGuard<'_, VecDeque<Command>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The loop takes everything that was queued; what comes later wakes it again.
+    pub(super) fn take(&self) -> VecDeque<Command> {
+        self.is_woken.store(false, Ordering::SeqCst);
+        std::mem::take(&mut *self.queue())
+    }
+
+    /// Whether something was queued since the last [`Shared::take`].
+    #[inline]
+    pub(super) fn is_woken(&self) -> bool {
+        self.is_woken.load(Ordering::Relaxed)
+    }
+
+    /// The loop ends: nothing is queued any more, and what was is dropped.
+    pub(super) fn end(&self) {
+        let dropped = {
+            let mut queue = self.queue();
+            self.is_gone.store(true, Ordering::SeqCst);
+            std::mem::take(&mut *queue)
+        };
+        drop(dropped);
+    }
+}
+
+/// A loop, from any thread. Copies are cheap; one that outlives its loop answers [`Error::Gone`].
+///
+/// What is asked for one connection from one thread happens in that order. `Ok` means queued: a connection
+/// that ends first cannot send it any more.
+#[derive(Clone)]
+pub struct Remote {
+    pub(super) shared: Arc<Shared>,
+}
+
+impl fmt::Debug for Remote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Remote(loop {})", self.shared.name.id)
+    }
+}
+
+impl Remote {
+    /// The loop's part of every [`ConnectionId`] of this loop.
+    pub fn loop_id(&self) -> u16 {
+        self.shared.name.id
+    }
+
+    /// Runs `task` on the loop's thread, between two connections' turns.
+    pub fn run(&self, task: impl FnOnce(&mut Context<'_>) + Send + 'static) -> Result<(), Error> {
+        self.push(Command::Run(Box::new(task)))
+    }
+
+    /// Sends a whole message; a text must be UTF-8.
+    pub fn send(&self, id: ConnectionId, kind: MessageKind, data: impl Into<Vec<u8>>) -> Result<Sent, Error> {
+        self.send_chunk(id, kind, Chunk::Owned(data.into()))
+    }
+
+    /// Sends a whole message without copying it where that is possible.
+    pub fn send_chunk(&self, id: ConnectionId, kind: MessageKind, data: Chunk) -> Result<Sent, Error> {
+        if kind == MessageKind::Text {
+            let checked = crate::protocol::utf8::check(data.bytes());
+            checked.map_err(|at| Misuse::InvalidUtf8 { at: at as usize })?;
+        }
+        let bytes = data.bytes().len();
+        self.push_data(id, bytes, Command::Send { id, kind, data })
+    }
+
+    /// Sends a fragment of a message: the first names the kind, `fin` marks the last.
+    pub fn send_fragment(&self, id: ConnectionId, kind: MessageKind, data: Vec<u8>, fin: bool) -> Result<Sent, Error> {
+        self.push_data(id, data.len(), Command::Fragment { id, kind, data, fin })
+    }
+
+    /// Writes bytes on a raw connection.
+    pub fn write(&self, id: ConnectionId, data: Vec<u8>) -> Result<Sent, Error> {
+        self.push_data(id, data.len(), Command::Write { id, data })
+    }
+
+    /// Sends a ping of at most 125 bytes.
+    pub fn ping(&self, id: ConnectionId, payload: &[u8]) -> Result<(), Error> {
+        let payload = control(payload)?;
+        self.on(id, move |cx| cx.ping(id, &payload))
+    }
+
+    /// Sends a pong of at most 125 bytes.
+    pub fn pong(&self, id: ConnectionId, payload: &[u8]) -> Result<(), Error> {
+        let payload = control(payload)?;
+        self.on(id, move |cx| cx.pong(id, &payload))
+    }
+
+    /// Begins the closing handshake; everything queued before leaves first.
+    pub fn close(&self, id: ConnectionId, code: Option<CloseCode>, reason: &str) -> Result<(), Error> {
+        match code {
+            Some(code) if !code.may_be_sent() => return Err(Misuse::CloseCodeInvalid(code.as_u16()).into()),
+            None if !reason.is_empty() => return Err(Misuse::ReasonWithoutCode.into()),
+            _ if reason.len() > MAX_REASON_BYTES => return Err(Misuse::ReasonTooLong(reason.len()).into()),
+            _ => {}
+        }
+        if self.ready_state(id) == ReadyState::Closed {
+            return Err(Error::Gone);
+        }
+        let reason = reason.to_owned();
+        self.on(id, move |cx| cx.close(id, code, &reason))
+    }
+
+    /// Ends the connection at once.
+    pub fn abort(&self, id: ConnectionId) -> Result<(), Error> {
+        self.on(id, move |cx| cx.abort(id))
+    }
+
+    /// Accepts a request that was deferred.
+    pub fn accept(&self, id: ConnectionId, accept: Accept) -> Result<(), Error> {
+        self.on(id, move |cx| cx.accept(id, &accept))
+    }
+
+    /// Refuses a request that was deferred.
+    pub fn reject(&self, id: ConnectionId, reject: Reject) -> Result<(), Error> {
+        self.on(id, move |cx| cx.reject(id, &reject))
+    }
+
+    /// Reads no more until [`Remote::resume`].
+    pub fn pause(&self, id: ConnectionId) -> Result<(), Error> {
+        self.on(id, move |cx| cx.pause(id))
+    }
+
+    /// Reads again.
+    pub fn resume(&self, id: ConnectionId) -> Result<(), Error> {
+        self.on(id, move |cx| cx.resume(id))
+    }
+
+    /// On a raw connection: the stream ends after what waits.
+    pub fn finish(&self, id: ConnectionId) -> Result<(), Error> {
+        self.on(id, move |cx| cx.finish(id))
+    }
+
+    /// The browser's state, at once.
+    pub fn ready_state(&self, id: ConnectionId) -> ReadyState {
+        if self.is_mine(id) { self.shared.name.table.ready_state(id) } else { ReadyState::Closed }
+    }
+
+    /// Payload bytes accepted and not yet handed to the system, at once; what this loop has in hand right
+    /// now is as of its last turn.
+    pub fn buffered_amount(&self, id: ConnectionId) -> u64 {
+        let entry = self.is_mine(id).then(|| self.shared.name.table.find(id)).flatten();
+        entry.map_or(0, |entry| entry.buffered())
+    }
+
+    /// Closes every connection, accepts no more, and ends `run` when all are gone or at the deadline.
+    pub fn drain(&self, code: CloseCode, reason: &str, deadline: Duration) -> Result<(), Error> {
+        let reason = reason.to_owned();
+        self.run(move |cx| cx.drain(code, &reason, deadline))
+    }
+
+    /// Ends `run`.
+    pub fn stop(&self) -> Result<(), Error> {
+        self.run(|cx| cx.stop())
+    }
+
+    fn is_mine(&self, id: ConnectionId) -> bool {
+        id.loop_id() == self.shared.name.id && !self.shared.is_gone.load(Ordering::SeqCst)
+    }
+
+    fn on(
+        &self,
+        id: ConnectionId,
+        verb: impl FnOnce(&mut Context<'_>) -> Result<(), Error> + Send + 'static,
+    ) -> Result<(), Error> {
+        if !self.is_mine(id) || self.shared.name.table.find(id).is_none() {
+            return Err(Error::Gone);
+        }
+        // It may have ended by then, which its own `on_close` tells.
+        self.run(move |cx| drop(verb(cx)))
+    }
+
+    fn push_data(&self, id: ConnectionId, bytes: usize, command: Command) -> Result<Sent, Error> {
+        let entry = self.is_mine(id).then(|| self.shared.name.table.find(id)).flatten().ok_or(Error::Gone)?;
+        match entry.ready_state() {
+            ReadyState::Closing => return Err(Misuse::Closed.into()),
+            ReadyState::Closed => return Err(Error::Gone),
+            ReadyState::Connecting => return Err(Misuse::NotOpen.into()),
+            ReadyState::Open => {}
+        }
+        let bytes = bytes as u64;
+        if entry.buffered() + bytes > MAX_QUEUED {
+            return Err(Misuse::OutboxFull { limit: MAX_QUEUED as usize }.into());
+        }
+        entry.add_queued(bytes);
+        self.push(command).inspect_err(|_| entry.sub_queued(bytes))?;
+        Ok(Sent::Accepted)
+    }
+
+    fn push(&self, command: Command) -> Result<(), Error> {
+        {
+            let mut queue = self.shared.queue();
+            if self.shared.is_gone.load(Ordering::SeqCst) {
+                return Err(Error::Gone);
+            }
+            queue.push_back(command);
+        }
+        // One wake a batch: the loop clears the flag before it takes the queue.
+        if !self.shared.is_woken.swap(true, Ordering::SeqCst) {
+            self.shared.waker.wake().map_err(|source| Error::io("wake the loop", source))?;
+        }
+        Ok(())
+    }
+}
+
+fn control(payload: &[u8]) -> Result<Vec<u8>, Misuse> {
+    if payload.len() > 125 { Err(Misuse::ControlTooLong(payload.len())) } else { Ok(payload.to_vec()) }
+}

@@ -1,0 +1,130 @@
+//! [`Server`]: one address, N loops, each on a thread of its own.
+
+use std::fmt;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use nix::sys::signal::SigSet;
+
+use super::context::HandlerId;
+use super::event_loop::EventLoop;
+use super::handler::Handler;
+use super::listener::{ListenOptions, Listener};
+use super::listening::Listening;
+use super::remote::Remote;
+use crate::error::Error;
+use crate::protocol::CloseCode;
+
+/// How a server runs.
+#[derive(Clone, Debug)]
+pub struct ServerOptions {
+    /// Loops, each on its own thread; at least one. Default 1.
+    pub loops: usize,
+    /// How its connections are served.
+    pub listen: ListenOptions,
+}
+
+impl Default for ServerOptions {
+    fn default() -> Self {
+        ServerOptions { loops: 1, listen: ListenOptions::default() }
+    }
+}
+
+/// N loops that serve one listener. Its first loop accepts; each socket goes to the loop that has the
+/// fewest. Its threads block all signals: those are the application's.
+///
+/// Dropping it stops it at once: connections end without a closing handshake.
+pub struct Server {
+    remotes: Vec<Remote>,
+    threads: Mutex<Vec<JoinHandle<Result<(), Error>>>>,
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Server({} loops)", self.remotes.len())
+    }
+}
+
+impl Server {
+    /// Starts serving; returns once connections are accepted. `make_handler` is called once for each loop,
+    /// with its number.
+    pub fn start(
+        listener: Listener,
+        options: ServerOptions,
+        mut make_handler: impl FnMut(usize) -> Box<dyn Handler>,
+    ) -> Result<Server, Error> {
+        let mut loops = Vec::new();
+        let mut spread: Vec<(Remote, HandlerId)> = Vec::new();
+        for index in 0..options.loops.max(1) {
+            let mut event_loop = EventLoop::new()?;
+            let handler = event_loop.context().add_handler(make_handler(index));
+            spread.push((event_loop.remote(), handler));
+            loops.push(event_loop);
+        }
+        let remotes: Vec<Remote> = spread.iter().map(|(remote, _)| remote.clone()).collect();
+        let mut listening = Listening::new(listener, options.listen, spread[0].1);
+        if loops.len() > 1 {
+            listening.spread = spread;
+        }
+        loops[0].context().listen_for(listening)?;
+        let server = Server { remotes, threads: Mutex::default() };
+        for (index, event_loop) in loops.into_iter().enumerate() {
+            let thread = spawn(index, event_loop)?;
+            server.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
+        }
+        Ok(server)
+    }
+
+    /// Its loops, for verbs on their connections and for [`Remote::run`].
+    pub fn remotes(&self) -> &[Remote] {
+        &self.remotes
+    }
+
+    /// Accepts no more, closes every connection with `code`, and lets the loops end when all are gone; what
+    /// is still there after `deadline` is aborted. Returns at once: [`Server::join`] waits.
+    pub fn drain(&self, code: CloseCode, reason: &str, deadline: Duration) {
+        for remote in &self.remotes {
+            // A loop that has ended has nothing to drain.
+            let _ = remote.drain(code, reason, deadline);
+        }
+    }
+
+    /// Ends the loops at once.
+    pub fn stop(&self) {
+        for remote in &self.remotes {
+            let _ = remote.stop();
+        }
+    }
+
+    /// Waits until every loop has ended; the first error of one that failed. Not from a loop's own thread.
+    pub fn join(&self) -> Result<(), Error> {
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        threads.into_iter().try_for_each(|thread| thread.join().unwrap_or(Err(Error::Gone)))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop();
+        // A server that is dropped by one of its own handlers cannot wait for that thread.
+        let mine = std::thread::current().id();
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        for thread in threads.into_iter().filter(|thread| thread.thread().id() != mine) {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// A thread that runs one loop, with every signal blocked from its first instruction on.
+fn spawn(index: usize, mut event_loop: EventLoop) -> Result<JoinHandle<Result<(), Error>>, Error> {
+    let starting = |source| Error::io("start a loop's thread", source);
+    let before = SigSet::all().thread_swap_mask(nix::sys::signal::SigmaskHow::SIG_BLOCK);
+    let before = before.map_err(|errno| starting(errno.into()))?;
+    let thread = std::thread::Builder::new().name(format!("linkspan-{index}")).spawn(move || event_loop.run());
+    let restored = before.thread_set_mask();
+    let thread = thread.map_err(starting)?;
+    restored.map_err(|errno| starting(errno.into()))?;
+    Ok(thread)
+}

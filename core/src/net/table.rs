@@ -1,0 +1,185 @@
+//! What every thread may ask of a loop's connections at once: a generation, a state and a count of bytes
+//! per slot. The loop writes when one of them changes, other threads read.
+
+use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use super::connection::{ConnectionId, MAX_GENERATION, MAX_SLOTS};
+use super::context::ReadyState;
+
+const CHUNK: usize = 1024;
+
+/// One slot.
+#[derive(Debug)]
+pub(super) struct Entry {
+    /// Generation and ready state: `generation << 2 | state`.
+    life: AtomicU32,
+    /// Bytes that other threads have queued and the loop has not taken yet.
+    queued: AtomicU64,
+    /// Payload bytes that wait in the connection's outbox, as of the loop's last look.
+    waiting: AtomicU64,
+}
+
+/// All slots of one loop; grows, never shrinks.
+#[derive(Debug)]
+pub(super) struct Table {
+    chunks: Box<[OnceLock<Box<[Entry]>>]>,
+    /// The first generation of every slot: above all that an earlier loop with this id has used.
+    floor: u32,
+    highest: AtomicU32,
+}
+
+impl Table {
+    fn new(floor: u32) -> Table {
+        let chunks = (0..MAX_SLOTS / CHUNK).map(|_| OnceLock::new()).collect();
+        Table { chunks, floor, highest: AtomicU32::new(floor) }
+    }
+
+    /// The slot's entry; made when it is first asked for by the loop.
+    pub(super) fn make(&self, slot: usize) -> Option<&Entry> {
+        let chunk = self.chunks.get(slot / CHUNK)?;
+        let life = self.floor << 2 | ReadyState::Closed as u32;
+        let entries = chunk.get_or_init(|| {
+            let entry = || Entry { life: life.into(), queued: AtomicU64::new(0), waiting: AtomicU64::new(0) };
+            (0..CHUNK).map(|_| entry()).collect()
+        });
+        entries.get(slot % CHUNK)
+    }
+
+    /// The entry that `id` names, if it is still this connection's.
+    #[inline]
+    pub(super) fn find(&self, id: ConnectionId) -> Option<&Entry> {
+        let slot = id.slot();
+        let entry = self.chunks.get(slot / CHUNK)?.get()?.get(slot % CHUNK)?;
+        (entry.generation() == id.generation()).then_some(entry)
+    }
+
+    /// Ends the slot's generation; false when it was the last one and the slot must not be used again.
+    pub(super) fn retire(&self, slot: usize) -> bool {
+        let Some(entry) = self.make(slot) else { return false };
+        let next = entry.generation() + 1;
+        if next > MAX_GENERATION {
+            entry.set(entry.generation(), ReadyState::Closed);
+            return false;
+        }
+        entry.set(next, ReadyState::Closed);
+        entry.queued.store(0, Ordering::Relaxed);
+        entry.waiting.store(0, Ordering::Relaxed);
+        self.highest.fetch_max(next, Ordering::Relaxed);
+        true
+    }
+
+    /// The state of the connection that `id` names.
+    pub(super) fn ready_state(&self, id: ConnectionId) -> ReadyState {
+        self.find(id).map_or(ReadyState::Closed, Entry::ready_state)
+    }
+}
+
+impl Entry {
+    #[inline]
+    pub(super) fn generation(&self) -> u32 {
+        self.life.load(Ordering::Acquire) >> 2
+    }
+
+    pub(super) fn ready_state(&self) -> ReadyState {
+        match self.life.load(Ordering::Acquire) & 3 {
+            0 => ReadyState::Connecting,
+            1 => ReadyState::Open,
+            2 => ReadyState::Closing,
+            _ => ReadyState::Closed,
+        }
+    }
+
+    fn set(&self, generation: u32, state: ReadyState) {
+        self.life.store(generation << 2 | state as u32, Ordering::Release);
+    }
+
+    /// The loop's look after a turn: stores only what has changed.
+    #[inline]
+    pub(super) fn update(&self, state: ReadyState, waiting: u64) {
+        let life = self.life.load(Ordering::Relaxed);
+        if life & 3 != state as u32 {
+            self.set(life >> 2, state);
+        }
+        if self.waiting.load(Ordering::Relaxed) != waiting {
+            self.waiting.store(waiting, Ordering::Relaxed);
+        }
+    }
+
+    /// Payload bytes that wait, in the queue and in the outbox.
+    pub(super) fn buffered(&self) -> u64 {
+        self.queued.load(Ordering::Relaxed).saturating_add(self.waiting.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn add_queued(&self, bytes: u64) {
+        self.queued.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(super) fn sub_queued(&self, bytes: u64) {
+        // A slot that was given up meanwhile was set to zero.
+        let _ = self.queued.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |q| Some(q.saturating_sub(bytes)));
+    }
+}
+
+/// The name of a loop in this process, given back when dropped. A name that is used again starts above
+/// every generation that was used under it, so that no old connection id comes alive.
+#[derive(Debug)]
+pub(super) struct LoopName {
+    pub(super) id: u16,
+    pub(super) table: Table,
+}
+
+static NEXT: AtomicU16 = AtomicU16::new(0);
+static FREE: Mutex<Vec<(u16, u32)>> = Mutex::new(Vec::new());
+
+/// The last name: above it are the tokens of listeners and of the waker.
+const MAX_LOOPS: u16 = 0xfffe;
+
+impl LoopName {
+    /// A free name; `None` when 65,534 loops live, or too many have.
+    pub(super) fn take() -> Option<LoopName> {
+        let fresh = NEXT.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| (n < MAX_LOOPS).then_some(n + 1));
+        let (id, floor) = match fresh {
+            Ok(id) => (id, 0),
+            Err(_) => FREE.lock().unwrap_or_else(PoisonError::into_inner).pop()?,
+        };
+        Some(LoopName { id, table: Table::new(floor) })
+    }
+}
+
+impl Drop for LoopName {
+    fn drop(&mut self) {
+        let floor = self.table.highest.load(Ordering::Relaxed) + 1;
+        if floor < MAX_GENERATION {
+            FREE.lock().unwrap_or_else(PoisonError::into_inner).push((self.id, floor));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_finds_its_entry_until_its_generation_is_retired() {
+        let name = LoopName::take().unwrap();
+        let entry = name.table.make(5000).unwrap();
+        let id = ConnectionId::new(name.id, entry.generation(), 5000);
+        entry.update(ReadyState::Open, 7);
+        assert_eq!(name.table.ready_state(id), ReadyState::Open);
+        assert_eq!(name.table.find(id).unwrap().buffered(), 7);
+        assert!(name.table.retire(5000));
+        assert!(name.table.find(id).is_none());
+        assert_eq!(name.table.ready_state(id), ReadyState::Closed);
+        assert!(name.table.make(MAX_SLOTS).is_none());
+    }
+
+    #[test]
+    fn a_slot_whose_generations_are_used_up_is_not_used_again() {
+        let table = Table::new(MAX_GENERATION);
+        let entry = table.make(0).unwrap();
+        assert_eq!(entry.generation(), MAX_GENERATION);
+        assert!(!table.retire(0));
+        assert_eq!(entry.ready_state(), ReadyState::Closed);
+    }
+}

@@ -1,0 +1,399 @@
+//! [`Turn`]: one connection's share of a loop's turn. Read, run the engine, tell the handler, write.
+
+use std::io;
+
+use super::connection::{Connection, ConnectionId, Mode};
+use super::context::{Context, ReadyState};
+use super::handler::{Decision, Handler};
+use super::inner::Inner;
+use super::raw::Stage;
+use crate::error::Error;
+use crate::protocol::handshake::{Reject, write_reject};
+use crate::protocol::{CloseCode, CloseInfo, Config, Engine, Event, Input, Phase, Pool, Shutdown, Side};
+
+/// Bytes that one connection may read before the others have their turn.
+const BUDGET: usize = 2 << 20;
+
+/// What happened on one connection, from readiness to the last write.
+pub(super) struct Turn<'a> {
+    pub(super) inner: &'a mut Inner,
+    pub(super) handler: &'a mut dyn Handler,
+    pub(super) pool: &'a mut Pool,
+    pub(super) id: ConnectionId,
+}
+
+impl Turn<'_> {
+    /// The whole turn; true when the connection wants another one without new readiness.
+    pub(super) fn run(&mut self, buffer: &mut [u8], gather: &mut Vec<u8>) -> bool {
+        if let Some(Connection { mode: Mode::WebSocket(engine), .. }) = self.connection() {
+            engine.lend(gather);
+        }
+        let is_hungry = self.read(buffer);
+        self.finish();
+        if let Some(Connection { mode: Mode::WebSocket(engine), .. }) = self.connection() {
+            engine.reclaim(gather);
+        }
+        self.settle();
+        is_hungry
+    }
+
+    fn connection(&mut self) -> Option<&mut Connection> {
+        self.inner.find(self.id)
+    }
+
+    /// What was kept from earlier reads first, then the socket until it is drained or the budget spent;
+    /// true in the last case.
+    fn read(&mut self, buffer: &mut [u8]) -> bool {
+        let Some(connection) = self.connection() else { return false };
+        let unread = match is_blocked(connection) {
+            true => None,
+            false => connection.unread.take(),
+        };
+        // Even without bytes: a command may have made something to tell.
+        self.pump(&mut unread.unwrap_or_default());
+        let mut spent = 0;
+        while let Some(n) = self.read_once(buffer) {
+            spent += n;
+            if spent >= BUDGET {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// One read of the socket; `None` when there is nothing to read now.
+    fn read_once(&mut self, buffer: &mut [u8]) -> Option<usize> {
+        let now = self.inner.now;
+        let connection = self.connection()?;
+        if !connection.is_readable || connection.is_broken || is_blocked(connection) || connection.unread.is_some() {
+            return None;
+        }
+        let transport = connection.transport.as_mut()?;
+        let was_handshaking = transport.is_handshaking();
+        let room = match &mut connection.mode {
+            Mode::WebSocket(engine) => engine.room(),
+            Mode::Raw(_) | Mode::Connecting(_) => None,
+        };
+        let is_direct = room.is_some();
+        let target = room.unwrap_or(buffer);
+        let size = target.len();
+        let result = transport.read(target);
+        if was_handshaking && !transport.is_handshaking() {
+            connection.is_blocked = false;
+        }
+        match result {
+            Ok(0) => {
+                connection.is_readable = false;
+                self.end_of_stream();
+                None
+            }
+            Ok(n) => {
+                if n < size && transport.short_read_drains() && !connection.is_hung_up {
+                    connection.is_readable = false;
+                }
+                match &mut connection.mode {
+                    Mode::WebSocket(engine) if is_direct => {
+                        engine.filled(now, n);
+                        self.pump(&mut []);
+                    }
+                    _ => self.pump(&mut buffer[..n]),
+                }
+                Some(n)
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Some(0),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                // A host's end of stream may show only on the next read, without new readiness.
+                connection.is_readable = std::mem::take(&mut connection.is_hung_up) && !transport.short_read_drains();
+                None
+            }
+            Err(error) => {
+                connection.is_readable = false;
+                connection.is_broken = true;
+                self.stream_failed(error);
+                None
+            }
+        }
+    }
+
+    fn end_of_stream(&mut self) {
+        let now = self.inner.now;
+        let Some(connection) = self.connection() else { return };
+        let mut is_told_by_bytes = false;
+        match &mut connection.mode {
+            Mode::WebSocket(engine) => engine.end_of_input(now),
+            Mode::Raw(raw) => {
+                raw.is_ended = true;
+                is_told_by_bytes = matches!(raw.stage, Stage::Bytes) && !raw.is_paused;
+                connection.is_broken |= !matches!(raw.stage, Stage::Bytes);
+            }
+            Mode::Connecting(_) => {}
+        }
+        if is_told_by_bytes {
+            self.handler.on_bytes(&mut Context { inner: self.inner, rest: &[] }, self.id, &[]);
+        }
+        self.pump(&mut []);
+    }
+
+    /// TLS and the opening handshake of a client say why; a stream that breaks later just ends (1006).
+    fn stream_failed(&mut self, error: io::Error) {
+        let Some(connection) = self.connection() else { return };
+        let is_opening = connection.ready_state() == ReadyState::Connecting;
+        if !connection.is_announced || connection.is_told {
+            return;
+        }
+        let error = match error.kind() {
+            io::ErrorKind::InvalidData => Error::Tls(error.to_string()),
+            _ if is_opening => Error::io("read the server's answer", error),
+            _ => return,
+        };
+        self.handler.on_error(&mut Context { inner: self.inner, rest: &[] }, self.id, &error);
+    }
+
+    /// Runs the engine over `bytes` and tells the handler what comes of it.
+    fn pump(&mut self, bytes: &mut [u8]) {
+        match self.connection().map(|connection| &connection.mode) {
+            Some(Mode::WebSocket(_)) => self.pump_websocket(bytes),
+            Some(Mode::Raw(_)) => self.pump_raw(bytes),
+            Some(Mode::Connecting(_)) | None => {}
+        }
+    }
+
+    fn pump_websocket(&mut self, bytes: &mut [u8]) {
+        let (id, now) = (self.id, self.inner.now);
+        let mut input = Input::pooled(bytes, self.pool);
+        while let Some(Connection { mode: Mode::WebSocket(engine), .. }) = self.inner.find(id) {
+            let Some(event) = engine.next_event(now, &mut input) else { break };
+            let cx = &mut Context { inner: self.inner, rest: input.rest() };
+            match event {
+                Event::Message(message) => {
+                    self.handler.on_message(cx, id, message.kind, &message.data);
+                    input.recycle(message.data);
+                }
+                Event::MessageBegin(kind) => self.handler.on_message_begin(cx, id, kind),
+                Event::MessagePart(data) => {
+                    self.handler.on_message_part(cx, id, &data);
+                    input.recycle(data);
+                }
+                Event::MessageEnd => self.handler.on_message_end(cx, id),
+                Event::Ping(data) => self.handler.on_ping(cx, id, &data),
+                Event::Pong(data) => self.handler.on_pong(cx, id, &data),
+                Event::Open => self.handler.on_open(cx, id),
+                Event::CloseRequested => self.handler.on_close_requested(cx, id),
+                Event::Request(request) => {
+                    if let Ok(connection) = cx.inner.live(id) {
+                        connection.is_announced = true;
+                    }
+                    let decision = self.handler.on_request(cx, id, &request);
+                    decide(cx, id, decision);
+                }
+                Event::Closed(info) => tell_close(self.handler, cx, id, &info),
+            }
+        }
+        let rest = input.rest();
+        if !rest.is_empty() {
+            let kept = rest.to_vec().into_boxed_slice();
+            if let Some(connection) = self.inner.find(id) {
+                connection.unread = Some(kept);
+            }
+        }
+    }
+
+    fn pump_raw(&mut self, mut bytes: &mut [u8]) {
+        let (id, now) = (self.id, self.inner.now);
+        while let Some(Connection { mode: Mode::Raw(raw), unread, is_announced, .. }) = self.inner.find(id) {
+            if raw.is_paused {
+                if !bytes.is_empty() {
+                    *unread = Some(Box::from(&*bytes));
+                }
+                return;
+            }
+            if bytes.is_empty() {
+                return;
+            }
+            match &raw.stage {
+                Stage::Refused => return,
+                Stage::Bytes => {
+                    self.handler.on_bytes(&mut Context { inner: self.inner, rest: &[] }, id, bytes);
+                    return;
+                }
+                Stage::Head { .. } => match raw.push_head(bytes) {
+                    Ok((taken, is_complete)) => {
+                        bytes = &mut bytes[taken..];
+                        if is_complete {
+                            *is_announced = true;
+                            let head = std::mem::take(&mut raw.head);
+                            let rest = &*bytes;
+                            self.tell_head(head, rest);
+                        }
+                    }
+                    Err(fault) => {
+                        raw.stage = Stage::Refused;
+                        let mut answer = Vec::new();
+                        let _ = write_reject(&Reject::fault(&fault), false, &mut answer);
+                        raw.outbox.append(|gather| gather.extend_from_slice(&answer));
+                        raw.is_finished = true;
+                        raw.deadline = Some(now.after(Config::default().close_timeout));
+                        return;
+                    }
+                },
+            }
+        }
+        // It became a WebSocket: what follows the head is frames.
+        if matches!(self.connection().map(|connection| &connection.mode), Some(Mode::WebSocket(_))) {
+            self.pump_websocket(bytes);
+        }
+    }
+
+    /// The head stays with the connection for whoever takes it, and is lent to the handler meanwhile.
+    fn tell_head(&mut self, head: Vec<u8>, rest: &[u8]) {
+        let shown = head.clone();
+        if let Some(Connection { mode: Mode::Raw(raw), .. }) = self.connection() {
+            raw.head = head;
+        }
+        self.handler.on_head(&mut Context { inner: self.inner, rest }, self.id, &shown);
+    }
+
+    /// Writes what waits, tells what that completes, ends what is over.
+    fn finish(&mut self) {
+        let now = self.inner.now;
+        loop {
+            let Some(connection) = self.inner.find(self.id) else { return };
+            connection.flush();
+            let is_broken = connection.is_broken;
+            match &mut connection.mode {
+                Mode::WebSocket(engine) => {
+                    if is_broken {
+                        engine.lost(now);
+                    }
+                    if is_ending(engine) && !connection.is_told {
+                        self.pump(&mut []);
+                    }
+                }
+                Mode::Raw(_) => self.finish_raw(),
+                Mode::Connecting(_) => {}
+            }
+            self.tell_drained();
+            let Some(connection) = self.inner.find(self.id) else { return };
+            let is_stuck = connection.is_blocked || connection.is_broken;
+            if is_stuck || connection.outgoing_bytes() == 0 {
+                break;
+            }
+        }
+        self.shut();
+    }
+
+    /// A raw connection is over when it broke, or when both halves have ended.
+    fn finish_raw(&mut self) {
+        let Some(connection) = self.inner.find(self.id) else { return };
+        let Mode::Raw(raw) = &connection.mode else { return };
+        let is_over = connection.is_broken || (raw.is_ended && raw.is_finished && raw.outbox.is_empty());
+        if is_over && !connection.is_told {
+            connection.is_broken = true;
+            let info = CloseInfo {
+                code: CloseCode::ABNORMAL,
+                reason: String::new(),
+                clean: false,
+                begun_by: Side::Remote,
+                fault: None,
+                unsent_bytes: raw.outbox.len() as u64,
+            };
+            tell_close(self.handler, &mut Context { inner: self.inner, rest: &[] }, self.id, &info);
+        }
+    }
+
+    fn tell_drained(&mut self) {
+        let Some(connection) = self.inner.find(self.id) else { return };
+        let low = match &connection.mode {
+            Mode::WebSocket(engine) => engine.config().low_water_bytes,
+            Mode::Raw(_) | Mode::Connecting(_) => Config::default().low_water_bytes,
+        };
+        if connection.is_high && connection.outgoing_bytes() <= low {
+            connection.is_high = false;
+            if !connection.is_told {
+                self.handler.on_drained(&mut Context { inner: self.inner, rest: &[] }, self.id);
+            }
+        }
+    }
+
+    /// Obeys the engine: ends our half, or the whole stream.
+    fn shut(&mut self) {
+        let Some(connection) = self.inner.find(self.id) else { return };
+        let has_left = connection.outgoing_bytes() == 0 && !connection.is_blocked;
+        let shutdown = match &connection.mode {
+            Mode::WebSocket(engine) => engine.shutdown(),
+            Mode::Raw(_) if connection.is_broken => Shutdown::Both,
+            Mode::Raw(raw) if raw.is_finished && has_left => Shutdown::Write,
+            Mode::Raw(_) | Mode::Connecting(_) => Shutdown::Not,
+        };
+        match shutdown {
+            Shutdown::Not => {}
+            Shutdown::Write => {
+                if !connection.is_shut {
+                    connection.is_shut = true;
+                    let ended = connection.transport.as_mut().map(|transport| transport.shutdown_write());
+                    if matches!(ended, Some(Err(_))) {
+                        self.inner.remove(self.id);
+                    }
+                }
+            }
+            Shutdown::Both => {
+                self.inner.remove(self.id);
+            }
+        }
+    }
+
+    /// What other threads may ask, and when to look again.
+    fn settle(&mut self) {
+        let id = self.id;
+        let Some(connection) = self.inner.find(id) else { return };
+        let (state, waiting) = (connection.ready_state(), connection.buffered_amount());
+        if let Some(entry) = self.inner.shared.name.table.find(id) {
+            entry.update(state, waiting);
+        }
+        self.inner.arm(id);
+    }
+}
+
+/// Whether what comes in would stay unread.
+fn is_blocked(connection: &Connection) -> bool {
+    match &connection.mode {
+        Mode::WebSocket(engine) => engine.is_blocked(),
+        Mode::Raw(raw) => raw.is_paused,
+        Mode::Connecting(_) => true,
+    }
+}
+
+fn is_ending(engine: &Engine) -> bool {
+    match engine.phase() {
+        Phase::Opening | Phase::Open | Phase::CloseSent => false,
+        Phase::CloseReceived | Phase::Failing | Phase::Closed => true,
+    }
+}
+
+/// The handler's answer to a request.
+fn decide(cx: &mut Context<'_>, id: ConnectionId, decision: Decision) {
+    let answered = match decision {
+        Decision::Defer => return,
+        Decision::Accept(accept) => cx.accept(id, &accept),
+        Decision::Reject(reject) => cx.reject(id, &reject),
+    };
+    if let Err(Error::Misuse(misuse)) = answered {
+        // An answer that cannot be written: the client is told that much.
+        let _ = cx.reject(id, &Reject::text(500, &misuse.to_string()));
+    }
+}
+
+/// `on_error` where there is a fault, then `on_close`, once.
+pub(super) fn tell_close(handler: &mut dyn Handler, cx: &mut Context<'_>, id: ConnectionId, info: &CloseInfo) {
+    let Ok(connection) = cx.inner.live(id) else { return };
+    let is_announced = connection.is_announced;
+    if is_announced {
+        if let Some(fault) = &info.fault {
+            handler.on_error(cx, id, &Error::Fault(fault.clone()));
+        }
+        handler.on_close(cx, id, info);
+    }
+    if let Some(connection) = cx.inner.find(id) {
+        connection.is_told = true;
+    }
+}

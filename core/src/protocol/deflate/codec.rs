@@ -245,6 +245,7 @@ mod tests {
             (&[0xf2, 0x48, 0x05, 0x00, 0x00, 0x00, 0xff, 0xff, 0xca, 0xc9, 0xc9, 0x07, 0x00], b"Hello"),
             (&[0x00], b""),
             (&[0x02, 0x00], b""),
+            (&[0x01], b""),
         ] {
             for split in 0..=data.len() {
                 let mut out = Vec::new();
@@ -366,6 +367,8 @@ mod tests {
             // Behind a final block: a reserved block type, and what the tail cannot complete.
             &[0xf3, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00, 0x06],
             &[0xf3, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00, 0x00, 0x05, 0x00, 0x00],
+            // A final block that ends inside the tail.
+            &[0x03],
             &[0xff; 100],
         ] {
             for no_context_takeover in [false, true] {

@@ -389,6 +389,7 @@ mod tests {
             ("Version: 13", "Version: 13, 8", Fault::VersionUnsupported),
             ("Version: 13", "Version: 13\r\nSec-WebSocket-Version: 13", Fault::HeaderInvalid("Sec-WebSocket-Version")),
             ("Origin:", "Origin: null\r\nOrigin:", Fault::HeaderInvalid("Origin")),
+            ("chat, superchat", "chat, superchat, chat", Fault::HeaderInvalid("Sec-WebSocket-Protocol")),
             ("chat, superchat", "chat, chat", Fault::HeaderInvalid("Sec-WebSocket-Protocol")),
             ("chat, superchat", "", Fault::HeaderInvalid("Sec-WebSocket-Protocol")),
             ("chat, superchat", "chat room", Fault::HeaderInvalid("Sec-WebSocket-Protocol")),
@@ -482,7 +483,8 @@ mod tests {
     fn server_takes_the_first_compression_offer_that_it_can_meet() {
         let config = Config { deflate: Some(DeflateConfig::default()), ..Config::default() };
         let offers = "Sec-WebSocket-Extensions: other, permessage-deflate; server_max_window_bits=16\r\n\
-            Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=10, permessage-deflate\r\n";
+            Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=10, permessage-deflate\r\n\
+            Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=11\r\n";
         let (agreed, text) = answer(&Accept::default(), &config, offers).unwrap();
         assert_eq!(agreed.deflate.map(|deflate| deflate.server_max_window_bits), Some(10));
         assert!(text.contains("Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=10\r\n"));

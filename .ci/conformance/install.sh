@@ -12,7 +12,7 @@
 #
 # Running it again is quick: it stops at once when TARGET is complete.
 #
-# Needs: Debian or a relative of it (apt, dpkg) on amd64, python3 with pip.
+# Needs: Debian or a relative of it (apt, dpkg) on amd64 or arm64, python3 with pip.
 # DEBIAN_MIRROR overrides the mirror found in apt's own sources; PYTHON names
 # another python3.
 set -euo pipefail
@@ -39,7 +39,7 @@ if [ -d "$target" ] && [ ! -f "$target/.installed" ] && [ -n "$(ls -A "$target")
     die "$target exists, is not empty and was not made by this script; give another folder"
 fi
 
-[ "$(dpkg --print-architecture)" = amd64 ] || die "only amd64 is supported"
+architecture=$(dpkg --print-architecture)
 "$python" -m pip --version >/dev/null 2>&1 || die "$python has no pip"
 
 mkdir -p "$(dirname "$target")"
@@ -51,13 +51,25 @@ mkdir -p "$work"/{bin,root,site,tmp/debs,tmp/wheels,tmp/apt/lists/partial,tmp/ap
 # --- Debian packages: the interpreter and the libraries it wants -------------
 
 # name version sha256
-debs='
+case $architecture in
+amd64)
+    libraries=x86_64-linux-gnu debs='
 pypy       7.3.3+dfsg-2       9df6ce7c216c5a365850c43b11a11b0e042eb4deb60f181970e72c05f6b894da
 pypy-lib   7.3.3+dfsg-2       df3a24b5d7cdaa5ad9637374502e7c19e3d0aa300545b197cdcc5645317c2842
 libffi7    3.3-6              30ca89bfddae5fa6e0a2a044f22b6e50cd17c4bc6bc850c579819aeab7101f0f
 libssl1.1  1.1.1w-0+deb11u1   aadf8b4b197335645b230c2839b4517aa444fd2e8f434e5438c48a18857988f7
 libexpat1  2.2.10-2+deb11u5   5744040c4735bcdd51238aebfa3e402b857244897f1007f61154982ebe5abbd7
-'
+' ;;
+arm64)
+    libraries=aarch64-linux-gnu debs='
+pypy       7.3.3+dfsg-2       1f64e3e83799865bb1f84068df655d86e97090e7237158f59583329f1b590757
+pypy-lib   7.3.3+dfsg-2       c5bbff432108962fe3559df1de7d5b548e207cddf02466328bdff85ba3bc1e61
+libffi7    3.3-6              eb748e33ae4ed46f5a4c14b7a2a09792569f2029ede319d0979c373829ba1532
+libssl1.1  1.1.1w-0+deb11u1   fe7a7d313c87e46e62e614a07137e4a476a79fc9e5aab7b23e8235211280fee3
+libexpat1  2.2.10-2+deb11u5   8d20bfd061845bda0321d01accd6f8386ead5b1d7250a585d12b8d5fb1408ffa
+' ;;
+*) die "no interpreter is known for $architecture, only for amd64 and arm64" ;;
+esac
 
 # The archives that this machine uses for its own release.
 mirrors=${DEBIAN_MIRROR:-}
@@ -87,8 +99,8 @@ Dir::Etc::sourceparts "/dev/null";
 Dir::State::lists "$apt/lists";
 Dir::State::status "$apt/status";
 Dir::Cache "$apt/cache";
-APT::Architecture "amd64";
-APT::Architectures { "amd64"; };
+APT::Architecture "$architecture";
+APT::Architectures { "$architecture"; };
 APT::Sandbox::User "";
 APT::Update::Error-Mode "any";
 Acquire::Languages "none";
@@ -156,12 +168,12 @@ for wheel in "$work"/tmp/wheels/*.whl; do
     "$python" -m zipfile -e "$wheel" "$work/site"
 done
 
-cat > "$work/bin/pypy" <<'S'
+cat > "$work/bin/pypy" <<S
 #!/bin/sh
 # PyPy (Python 2.7) with its own libraries.
-top=$(cd "$(dirname "$0")/.." && pwd)
-LC_ALL=${LC_ALL:-C.UTF-8} LD_LIBRARY_PATH=$top/root/usr/lib/x86_64-linux-gnu \
-    exec "$top/root/usr/lib/pypy/bin/pypy-c" "$@"
+top=\$(cd "\$(dirname "\$0")/.." && pwd)
+LC_ALL=\${LC_ALL:-C.UTF-8} LD_LIBRARY_PATH=\$top/root/usr/lib/$libraries \\
+    exec "\$top/root/usr/lib/pypy/bin/pypy-c" "\$@"
 S
 chmod 755 "$work/bin/pypy"
 

@@ -16,9 +16,7 @@ impl Handler for Echo {
 fn main() -> Result<(), Error> {
     let port = std::env::args().nth(1).and_then(|port| port.parse().ok()).unwrap_or(0);
     let listener = Listener::tcp(("127.0.0.1", port))?;
-    if let Some(address) = listener.local_addr() {
-        println!("listening on ws://{address}/");
-    }
+    println!("listening on ws://{}/", listener.local_addr());
     let mut event_loop = EventLoop::new()?;
     let mut cx = event_loop.context();
     let echo = cx.add_handler(Box::new(Echo));

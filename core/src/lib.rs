@@ -4,6 +4,7 @@
 mod error;
 pub mod net;
 pub mod protocol;
+pub mod tls;
 pub mod transport;
 
 pub use self::error::Error;

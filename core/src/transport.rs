@@ -11,6 +11,8 @@
 mod host;
 mod peer;
 mod socket;
+#[cfg(feature = "tls")]
+mod tls_stream;
 
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -18,12 +20,19 @@ use std::os::fd::{AsFd, BorrowedFd};
 pub use self::host::{HostStream, HostTransport};
 pub use self::peer::Peer;
 pub use self::socket::Socket;
+#[cfg(feature = "tls")]
+pub use self::tls_stream::TlsStream;
+use crate::error::Error;
+use crate::tls::{ClientTls, ServerTls};
 
 /// The bytes of one connection. Two words; none of its verbs ever waits.
 #[derive(Debug)]
 pub enum Transport {
     /// A socket, as it is.
     Plain(Socket),
+    /// Through TLS.
+    #[cfg(feature = "tls")]
+    Tls(Box<TlsStream>),
     /// The host's own: Apache's filters, a test's memory.
     Host(Box<HostStream>),
 }
@@ -39,6 +48,23 @@ impl Transport {
         Transport::Host(Box::new(HostStream::new(Box::new(host))))
     }
 
+    /// TLS over `socket`, as the server. The handshake goes on inside reads, writes and flushes.
+    pub fn tls_server(socket: Socket, tls: &ServerTls) -> Result<Transport, Error> {
+        #[cfg(feature = "tls")]
+        return Ok(Transport::Tls(Box::new(TlsStream::server(socket, tls)?)));
+        #[cfg(not(feature = "tls"))]
+        return tls.never(socket);
+    }
+
+    /// TLS over `socket`, as the client of `host`, a name or an address. The handshake goes on inside
+    /// reads, writes and flushes. Fails when `host` can be in no certificate.
+    pub fn tls_client(socket: Socket, tls: &ClientTls, host: &str) -> Result<Transport, Error> {
+        #[cfg(feature = "tls")]
+        return Ok(Transport::Tls(Box::new(TlsStream::client(socket, tls, host)?)));
+        #[cfg(not(feature = "tls"))]
+        return tls.never((socket, host));
+    }
+
     /// Reads into `buffer` and says how many bytes came. 0 is the end of the stream, for TLS also
     /// when the peer left without saying so: a WebSocket has its own close. `WouldBlock` means that
     /// all is read for now. During a TLS handshake this takes the handshake further.
@@ -49,6 +75,8 @@ impl Transport {
     pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Transport::Plain(socket) => socket.read(buffer),
+            #[cfg(feature = "tls")]
+            Transport::Tls(tls) => tls.read(buffer),
             Transport::Host(host) => host.read(buffer),
         }
     }
@@ -59,6 +87,8 @@ impl Transport {
     pub fn short_read_drains(&self) -> bool {
         match self {
             Transport::Plain(_) => true,
+            #[cfg(feature = "tls")]
+            Transport::Tls(tls) => tls.short_read_drains(),
             Transport::Host(_) => false,
         }
     }
@@ -71,6 +101,8 @@ impl Transport {
     pub fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
             Transport::Plain(socket) => socket.write(slices),
+            #[cfg(feature = "tls")]
+            Transport::Tls(tls) => tls.write(slices),
             Transport::Host(host) => host.write(slices),
         }
     }
@@ -79,6 +111,8 @@ impl Transport {
     pub fn flush(&mut self) -> io::Result<bool> {
         match self {
             Transport::Plain(_) => Ok(true),
+            #[cfg(feature = "tls")]
+            Transport::Tls(tls) => tls.flush(),
             Transport::Host(host) => host.flush(),
         }
     }
@@ -88,6 +122,8 @@ impl Transport {
     pub fn has_pending_write(&self) -> bool {
         match self {
             Transport::Plain(_) => false,
+            #[cfg(feature = "tls")]
+            Transport::Tls(tls) => tls.has_pending_write(),
             Transport::Host(host) => host.has_pending_write(),
         }
     }
@@ -97,6 +133,8 @@ impl Transport {
     #[inline]
     pub fn has_buffered_plaintext(&self) -> bool {
         match self {
+            #[cfg(feature = "tls")]
+            Transport::Tls(tls) => tls.has_buffered_plaintext(),
             Transport::Plain(_) | Transport::Host(_) => false,
         }
     }
@@ -107,6 +145,8 @@ impl Transport {
     pub fn shutdown_write(&mut self) -> io::Result<()> {
         match self {
             Transport::Plain(socket) => socket.shutdown_write(),
+            #[cfg(feature = "tls")]
+            Transport::Tls(tls) => tls.shutdown_write(),
             Transport::Host(host) => host.shutdown_write(),
         }
     }
@@ -115,6 +155,8 @@ impl Transport {
     pub fn abort(&mut self) {
         match self {
             Transport::Plain(socket) => socket.shutdown_both(),
+            #[cfg(feature = "tls")]
+            Transport::Tls(tls) => tls.socket().shutdown_both(),
             Transport::Host(host) => host.close(),
         }
     }
@@ -123,6 +165,8 @@ impl Transport {
     #[inline]
     pub fn is_handshaking(&self) -> bool {
         match self {
+            #[cfg(feature = "tls")]
+            Transport::Tls(tls) => tls.is_handshaking(),
             Transport::Plain(_) | Transport::Host(_) => false,
         }
     }
@@ -131,6 +175,8 @@ impl Transport {
     pub fn is_secure(&self) -> bool {
         match self {
             Transport::Plain(_) => false,
+            #[cfg(feature = "tls")]
+            Transport::Tls(_) => true,
             Transport::Host(host) => host.is_secure(),
         }
     }
@@ -139,6 +185,8 @@ impl Transport {
     pub fn fd(&self) -> Option<BorrowedFd<'_>> {
         match self {
             Transport::Plain(socket) => Some(socket.as_fd()),
+            #[cfg(feature = "tls")]
+            Transport::Tls(tls) => Some(tls.socket().as_fd()),
             Transport::Host(host) => host.fd(),
         }
     }
@@ -147,6 +195,8 @@ impl Transport {
     pub fn peer(&self) -> Peer {
         match self {
             Transport::Plain(socket) => socket.peer(),
+            #[cfg(feature = "tls")]
+            Transport::Tls(tls) => tls.socket().peer(),
             Transport::Host(host) => Peer::Host(host.peer()),
         }
     }
@@ -154,6 +204,8 @@ impl Transport {
     /// The protocol that TLS agreed to (ALPN): `http/1.1`, or none.
     pub fn alpn(&self) -> Option<&[u8]> {
         match self {
+            #[cfg(feature = "tls")]
+            Transport::Tls(tls) => tls.alpn(),
             Transport::Plain(_) | Transport::Host(_) => None,
         }
     }
@@ -161,6 +213,8 @@ impl Transport {
     /// The server name that the TLS client asked for (SNI), in lower case.
     pub fn server_name(&self) -> Option<&str> {
         match self {
+            #[cfg(feature = "tls")]
+            Transport::Tls(tls) => tls.server_name(),
             Transport::Plain(_) | Transport::Host(_) => None,
         }
     }
@@ -168,6 +222,8 @@ impl Transport {
     /// The peer's own TLS certificate, DER, where it showed one.
     pub fn peer_certificate(&self) -> Option<&[u8]> {
         match self {
+            #[cfg(feature = "tls")]
+            Transport::Tls(tls) => tls.peer_certificate(),
             Transport::Plain(_) | Transport::Host(_) => None,
         }
     }

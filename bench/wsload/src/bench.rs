@@ -53,11 +53,11 @@ impl Bench {
             "GET @PATH@ HTTP/1.1\r\nHost: {addr}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: @KEY@\r\nSec-WebSocket-Version: 13\r\n{ext}\r\n"
         );
         let tls = a.has("tls").then(|| {
-            let p = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+            let p = Arc::new(rustls::crypto::ring::default_provider());
             Arc::new(
                 rustls::ClientConfig::builder_with_provider(p.clone())
                     .with_protocol_versions(&[&rustls::version::TLS13])
-                    .expect("aws-lc-rs has TLS 1.3")
+                    .expect("ring has TLS 1.3")
                     .dangerous()
                     .with_custom_certificate_verifier(Arc::new(AnyCert(p)))
                     .with_no_client_auth(),

@@ -1,7 +1,93 @@
-//! provisional
-use super::connection::ConnectionId;
-use super::inner::Inner;
+//! A client's way to its socket, as the loop goes it with [`Connecting`](super::Connecting).
+
+use std::os::fd::AsRawFd;
+
+use mio::Interest;
+use mio::unix::SourceFd;
+
+use super::connection::{Connection, ConnectionId, Mode};
+use super::connector::Step;
+use super::context::Context;
+use super::inner::{Inner, token};
 use super::turn::Turn;
-pub(super) fn start(_: &mut Inner, _: ConnectionId) {}
-pub(super) fn go_on(_: &mut Inner, _: ConnectionId) {}
-pub(super) fn conclude(_: &mut Turn<'_>) {}
+use crate::error::Error;
+use crate::protocol::Misuse;
+use crate::transport::Transport;
+
+impl Turn<'_> {
+    /// Goes as far as it can: to the connected socket, or to the end.
+    pub(super) fn connect(&mut self) {
+        let (id, now) = (self.id, self.inner.now);
+        while let Some(Connection { mode: Mode::Connecting(connecting), .. }) = self.inner.find(id) {
+            match connecting.next_step(now) {
+                Step::Wait => return,
+                Step::Resolve => resolve(self.inner, id),
+                Step::Watch => {
+                    if let Err(error) = watch(self.inner, id) {
+                        return self.connect_failed(&error);
+                    }
+                }
+                Step::Connected(transport) => return self.connected(transport),
+                Step::Failed(error) => return self.connect_failed(&error),
+            }
+        }
+    }
+
+    fn connected(&mut self, transport: Transport) {
+        let now = self.inner.now;
+        let Some(connection) = become_websocket(self.inner, self.id) else { return };
+        connection.transport = Some(transport);
+        connection.is_blocked = false;
+        if let Mode::WebSocket(engine) = &mut connection.mode {
+            engine.connected(now);
+        }
+    }
+
+    /// No socket: `on_error`, and the engine tells the end.
+    fn connect_failed(&mut self, error: &Error) {
+        let now = self.inner.now;
+        let Some(connection) = become_websocket(self.inner, self.id) else { return };
+        if let Mode::WebSocket(engine) = &mut connection.mode {
+            engine.lost(now);
+        }
+        // The application's own `abort` is no error.
+        if !matches!(error, Error::Misuse(Misuse::Closed)) {
+            self.handler.on_error(&mut Context { inner: self.inner, rest: &[] }, self.id, error);
+        }
+    }
+}
+
+/// The engine has waited long enough.
+fn become_websocket(inner: &mut Inner, id: ConnectionId) -> Option<&mut Connection> {
+    let connection = inner.find(id)?;
+    let Mode::Connecting(connecting) = std::mem::replace(&mut connection.mode, Mode::Raw(Box::default())) else {
+        return None;
+    };
+    connection.mode = Mode::WebSocket(connecting.into_engine());
+    Some(connection)
+}
+
+fn resolve(inner: &mut Inner, id: ConnectionId) {
+    let remote = inner.remote();
+    if let Some(Connection { mode: Mode::Connecting(connecting), .. }) = inner.find(id) {
+        connecting.resolve(Box::new(move |found| {
+            // A loop that has ended has no use for it.
+            let _ = remote.run(move |cx| {
+                if let Some(Connection { mode: Mode::Connecting(connecting), .. }) = cx.inner.find(id) {
+                    connecting.resolved(found);
+                    cx.inner.enqueue(id);
+                }
+            });
+        }));
+    }
+}
+
+/// Watches the attempt that was begun last; the connected one stays watched for the connection's life.
+fn watch(inner: &mut Inner, id: ConnectionId) -> Result<(), Error> {
+    let Some(Connection { mode: Mode::Connecting(connecting), .. }) = inner.peek(id) else { return Ok(()) };
+    let Some(fd) = connecting.newest() else { return Ok(()) };
+    inner
+        .registry
+        .register(&mut SourceFd(&fd.as_raw_fd()), token(id), Interest::READABLE | Interest::WRITABLE)
+        .map_err(|source| Error::io("watch the socket", source))
+}

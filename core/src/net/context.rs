@@ -105,9 +105,7 @@ impl Context<'_> {
         let connecting = Connecting::new(options, engine, now)?;
         let mut connection = Connection::new(Mode::Connecting(Box::new(connecting)), None, Vec::new(), handler.0);
         connection.is_announced = true;
-        let id = self.inner.insert(connection)?;
-        super::connecting::start(self.inner, id);
-        Ok(id)
+        self.inner.insert(connection)
     }
 
     /// Takes over a stream; `unread` are bytes that were read from it already.
@@ -121,7 +119,7 @@ impl Context<'_> {
         let is_head = matches!(how, Adopt::Head(_));
         let mode = match how {
             Adopt::Engine(engine) => Mode::WebSocket(*engine),
-            Adopt::Raw => Mode::Raw(Box::new(Raw::new())),
+            Adopt::Raw => Mode::Raw(Box::default()),
             Adopt::Head(config) => Mode::Raw(Box::new(Raw::with_head(config, self.inner.now))),
         };
         let mut connection = Connection::new(mode, Some(transport), unread, handler.0);

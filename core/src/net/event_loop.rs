@@ -158,15 +158,10 @@ impl EventLoop {
     fn drive(&mut self, id: ConnectionId) {
         let Some(connection) = self.inner.find(id) else { return };
         connection.is_queued = false;
-        if let Mode::Connecting(_) = connection.mode {
-            super::connecting::go_on(&mut self.inner, id);
-        }
-        let Some(connection) = self.inner.find(id) else { return };
         let slot = connection.handler as usize;
         let Some(mut handler) = self.inner.handlers.get_mut(slot).and_then(Option::take) else { return };
         self.inner.current = Some(id);
         let mut turn = Turn { inner: &mut self.inner, handler: &mut *handler, pool: &mut self.pool, id };
-        super::connecting::conclude(&mut turn);
         let is_hungry = turn.run(&mut self.buffer, &mut self.gather);
         self.inner.current = None;
         self.inner.handlers[slot] = Some(handler);
@@ -185,7 +180,8 @@ impl EventLoop {
         match &mut connection.mode {
             Mode::WebSocket(engine) => engine.handle_timeout(now),
             Mode::Raw(raw) => connection.is_broken |= raw.deadline.is_some_and(|deadline| deadline <= now),
-            Mode::Connecting(connecting) => connecting.handle_timeout(now),
+            // Its next step looks at the time.
+            Mode::Connecting(_) => {}
         }
         self.drive(id);
     }

@@ -15,7 +15,7 @@ use super::listening::Listening;
 use super::remote::{Command, Remote, Shared};
 use super::timers::Timers;
 use crate::error::Error;
-use crate::protocol::{CloseCode, Fault, Time};
+use crate::protocol::{CloseCode, Time};
 use crate::transport::Transport;
 
 /// Every frame that leaves while more than this waits is written at once instead of gathered.
@@ -191,7 +191,7 @@ impl Inner {
                 let _ = engine.close(now, Some(code), &reason);
             }
             Mode::Raw(raw) => raw.is_finished = true,
-            Mode::Connecting(connecting) => connecting.fail(Error::Fault(Fault::HandshakeTimeout)),
+            Mode::Connecting(connecting) => connecting.abort(),
         }
         self.enqueue(id);
     }

@@ -1,6 +1,6 @@
 //! A listener at work in a loop: accepts, and places what it accepted on this loop or another.
 
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -15,11 +15,11 @@ use super::raw::Raw;
 use super::remote::Remote;
 use crate::error::Error;
 use crate::protocol::{Engine, Time};
-use crate::transport::Socket;
+use crate::transport::{Socket, Transport};
 
 /// Connections that one listener accepts before others have their turn.
 const BATCH: usize = 256;
-/// How long nothing is accepted when the system has no descriptors left, in milliseconds.
+/// How long nothing is accepted when the system or the listener has had enough, in milliseconds.
 const REST: u64 = 100;
 
 /// A listener, and where its connections go.
@@ -40,12 +40,19 @@ impl Listening {
 
     pub(super) fn register(&self, registry: &Registry, index: usize) -> Result<(), Error> {
         registry
-            .register(&mut SourceFd(&self.listener.as_raw_fd()), listener_token(index), Interest::READABLE)
+            .register(&mut SourceFd(&self.listener.as_fd().as_raw_fd()), listener_token(index), Interest::READABLE)
             .map_err(|source| Error::io("watch the listener", source))
     }
 
     pub(super) fn deregister(&self, registry: &Registry) {
-        let _ = registry.deregister(&mut SourceFd(&self.listener.as_raw_fd()));
+        let _ = registry.deregister(&mut SourceFd(&self.listener.as_fd().as_raw_fd()));
+    }
+
+    /// Whether as many connections live, on all its loops, as it may have.
+    fn is_full(&self, here: &Inner) -> bool {
+        let elsewhere = |(remote, _): &(Remote, HandlerId)| remote.shared.connections.load(Ordering::Relaxed);
+        let live = if self.spread.is_empty() { here.len() } else { self.spread.iter().map(elsewhere).sum() };
+        live >= self.options.max_connections
     }
 
     /// The loop with the fewest connections: `None` is this one.
@@ -59,8 +66,13 @@ impl Listening {
 /// Accepts until nobody waits, the batch is full, or the system has had enough.
 pub(super) fn accept(inner: &mut Inner, index: usize) {
     for _ in 0..BATCH {
+        let is_full = inner.listeners.get(index).is_some_and(|listening| listening.is_full(inner));
         let Some(listening) = inner.listeners.get_mut(index) else { return };
         listening.resume_at = None;
+        if is_full {
+            listening.resume_at = Some(inner.now.after(REST));
+            return;
+        }
         match listening.listener.accept() {
             Ok(Some(socket)) => place(inner, index, socket),
             Ok(None) => return,
@@ -99,7 +111,11 @@ fn place(inner: &mut Inner, index: usize, socket: Socket) {
 
 /// Makes an accepted socket a connection of this loop. One that cannot be is closed: its peer sees the end.
 fn welcome(inner: &mut Inner, options: &ListenOptions, socket: Socket, handler: HandlerId) {
-    let Ok(transport) = options.transport(socket) else { return };
+    let transport = match &options.tls {
+        None => Ok(Transport::plain(socket)),
+        Some(tls) => Transport::tls_server(socket, tls),
+    };
+    let Ok(transport) = transport else { return };
     let _ = match options.heads {
         Heads::Parsed => {
             let engine = Engine::server(options.config.clone(), inner.now);

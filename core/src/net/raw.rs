@@ -33,6 +33,12 @@ pub(super) enum Stage {
     Refused,
 }
 
+impl Default for Raw {
+    fn default() -> Raw {
+        Raw::new()
+    }
+}
+
 impl Raw {
     /// The application's bytes from the start.
     pub(super) fn new() -> Raw {

@@ -25,6 +25,7 @@ pub(super) struct Turn<'a> {
 impl Turn<'_> {
     /// The whole turn; true when the connection wants another one without new readiness.
     pub(super) fn run(&mut self, buffer: &mut [u8], gather: &mut Vec<u8>) -> bool {
+        self.connect();
         if let Some(Connection { mode: Mode::WebSocket(engine), .. }) = self.connection() {
             engine.lend(gather);
         }

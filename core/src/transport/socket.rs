@@ -69,6 +69,16 @@ impl Socket {
         self.0.take_error()
     }
 
+    /// Connects; `EINPROGRESS` means that it goes on, and ends in writability.
+    pub(crate) fn connect(&self, address: &socket2::SockAddr) -> io::Result<()> {
+        self.0.connect(address)
+    }
+
+    /// Whether there is a peer.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.0.peer_addr().is_ok()
+    }
+
     /// Another handle of the same socket.
     pub fn try_clone(&self) -> io::Result<Socket> {
         Ok(Socket(self.0.try_clone()?))

@@ -125,6 +125,14 @@ impl Engine {
         Ok(engine)
     }
 
+    /// The stream that a client's engine was made for is connected now: the handshake's deadline counts
+    /// from here.
+    pub fn connected(&mut self, now: Time) {
+        if self.phase == Phase::Opening {
+            self.enter(Phase::Opening, now);
+        }
+    }
+
     /// An end whose opening handshake was done elsewhere. `keys` makes it a client; `url` is what
     /// [`Engine::url`] answers. `Event::Open` is told first.
     pub fn adopted(config: Arc<Config>, agreed: Agreed, url: &str, keys: Option<Keys>, now: Time) -> Engine {
@@ -169,6 +177,7 @@ impl Engine {
         self.enter(Phase::Open, now);
     }
 
+    #[cfg_attr(not(feature = "deflate"), expect(unreachable_code, reason = "without it nothing is agreed to"))]
     fn make_deflate(&self, parameters: &Parameters) -> Box<Deflate> {
         let config = self.config.deflate.clone().unwrap_or_default();
         Box::new(Deflate::new(self.role() == Role::Server, parameters, &config))

@@ -1,0 +1,90 @@
+//! PEM text made into certificates and keys; every failure is a sentence that names the file.
+
+use std::borrow::Cow;
+use std::fs;
+use std::sync::Arc;
+
+use rustls::RootCertStore;
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
+
+use super::provider::provider;
+use super::{Identity, Pem};
+use crate::error::Error;
+
+/// A chain and its key, read and found to fit.
+pub(super) fn certified_key(identity: &Identity) -> Result<Arc<CertifiedKey>, Error> {
+    let chain = certificates(&identity.chain)?;
+    let key = private_key(&identity.key)?;
+    let key = provider()
+        .key_provider
+        .load_private_key(key)
+        .map_err(|error| Error::Tls(format!("the key in {} cannot be used: {error}", identity.key)))?;
+    let certified = CertifiedKey::new(chain, key);
+    match certified.keys_match() {
+        // A key that cannot say is tried as it is.
+        Ok(()) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => Ok(Arc::new(certified)),
+        Err(rustls::Error::InconsistentKeys(_)) => {
+            Err(Error::Tls(format!("the key in {} does not fit the certificate in {}", identity.key, identity.chain)))
+        }
+        Err(error) => Err(Error::Tls(format!("the certificate in {} cannot be used: {error}", identity.chain))),
+    }
+}
+
+/// Certificates to trust.
+pub(super) fn roots(pem: &Pem) -> Result<RootCertStore, Error> {
+    let mut store = RootCertStore::empty();
+    for certificate in certificates(pem)? {
+        store
+            .add(certificate)
+            .map_err(|error| Error::Tls(format!("a certificate in {pem} cannot be trusted: {error}")))?;
+    }
+    Ok(store)
+}
+
+fn certificates(pem: &Pem) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let text = text(pem)?;
+    let certificates: Vec<_> = CertificateDer::pem_slice_iter(&text)
+        .collect::<Result<_, _>>()
+        .map_err(|error| Error::Tls(format!("{pem} is not PEM: {}", why(&error))))?;
+    match certificates.is_empty() {
+        true => Err(Error::Tls(format!("no certificate in {pem}"))),
+        false => Ok(certificates),
+    }
+}
+
+fn private_key(pem: &Pem) -> Result<PrivateKeyDer<'static>, Error> {
+    let text = text(pem)?;
+    match PrivateKeyDer::from_pem_slice(&text) {
+        Ok(key) => Ok(key),
+        Err(pem::Error::NoItemsFound) if contains(&text, b"ENCRYPTED PRIVATE KEY-----") => {
+            Err(Error::Tls(format!("the key in {pem} is encrypted; decrypt it first (openssl pkey)")))
+        }
+        Err(pem::Error::NoItemsFound) => Err(Error::Tls(format!("no private key in {pem}"))),
+        Err(error) => Err(Error::Tls(format!("{pem} is not PEM: {}", why(&error)))),
+    }
+}
+
+fn text(pem: &Pem) -> Result<Cow<'_, [u8]>, Error> {
+    match pem {
+        Pem::Bytes(text) => Ok(Cow::Borrowed(text)),
+        Pem::File(path) => match fs::read(path) {
+            Ok(text) => Ok(Cow::Owned(text)),
+            Err(error) => Err(Error::Tls(format!("cannot read {pem}: {error}"))),
+        },
+    }
+}
+
+fn why(error: &pem::Error) -> &'static str {
+    match error {
+        pem::Error::MissingSectionEnd { .. } => "a section has no end",
+        pem::Error::IllegalSectionStart { .. } => "a section begins with a broken line",
+        pem::Error::Base64Decode(_) => "a section is not base64",
+        _ => "it cannot be read",
+    }
+}
+
+fn contains(text: &[u8], words: &[u8]) -> bool {
+    text.windows(words.len()).any(|window| window == words)
+}

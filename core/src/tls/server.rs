@@ -1,0 +1,137 @@
+//! [`ServerTls`].
+
+use std::cell::RefCell;
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use rustls::client::verify_server_name;
+use rustls::pki_types::{DnsName, ServerName};
+use rustls::server::{
+    ClientHello, NoClientAuth, NoServerSessionStorage, ParsedCertificate, ResolvesServerCert, WebPkiClientVerifier,
+};
+use rustls::sign::CertifiedKey;
+use rustls::{RootCertStore, ServerConfig};
+
+use super::pem::{certified_key, roots};
+use super::provider::{provider, ticketer};
+use super::{ClientCertificates, Identity, Pem, ServerTlsOptions};
+use crate::error::Error;
+
+/// A server's side of TLS: certificates, keys, and what is asked of clients. Shared by all its
+/// connections and threads.
+pub struct ServerTls {
+    config: Arc<ServerConfig>,
+    certificates: Arc<Certificates>,
+}
+
+impl ServerTls {
+    /// A certificate chain and its key, and the defaults of [`ServerTlsOptions`].
+    ///
+    /// Fails with one sentence that names the file: it cannot be read, holds no certificate or no key,
+    /// or the two do not fit.
+    pub fn new(chain: Pem, key: Pem) -> Result<ServerTls, Error> {
+        ServerTls::with_options(ServerTlsOptions::new(Identity { chain, key }))
+    }
+
+    /// All choices. Fails as [`ServerTls::new`] does.
+    pub fn with_options(options: ServerTlsOptions) -> Result<ServerTls, Error> {
+        if options.identities.is_empty() {
+            return Err(Error::Tls("a server needs a certificate".into()));
+        }
+        let certificates =
+            Arc::new(Certificates { keys: RwLock::new(load(&options.identities)?), identities: options.identities });
+        let verifier = match &options.client_certificates {
+            ClientCertificates::NotAsked => Arc::new(NoClientAuth),
+            ClientCertificates::Optional(pem) => verifier(pem, false)?,
+            ClientCertificates::Required(pem) => verifier(pem, true)?,
+        };
+        let mut config = ServerConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .map_err(|error| Error::Tls(error.to_string()))?
+            .with_client_cert_verifier(verifier)
+            .with_cert_resolver(certificates.clone());
+        config.alpn_protocols = options.alpn;
+        // A client that comes back brings its session in a ticket; the server keeps nothing.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.ticketer = ticketer().map_err(|error| Error::Tls(error.to_string()))?;
+        config.send_tls13_tickets = 1;
+        Ok(ServerTls { config: Arc::new(config), certificates })
+    }
+
+    /// Reads the files again; connections made from now on see the new certificates. When anything is
+    /// wrong with them, the old ones stay and the sentence says why.
+    pub fn reload(&self) -> Result<(), Error> {
+        let fresh = load(&self.certificates.identities)?;
+        *self.certificates.keys.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+        Ok(())
+    }
+
+    pub(crate) fn config(&self) -> Arc<ServerConfig> {
+        self.config.clone()
+    }
+}
+
+impl fmt::Debug for ServerTls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ServerTls({:?})", self.certificates.identities)
+    }
+}
+
+fn load(identities: &[Identity]) -> Result<Vec<Arc<CertifiedKey>>, Error> {
+    identities.iter().map(certified_key).collect()
+}
+
+fn verifier(pem: &Pem, is_required: bool) -> Result<Arc<dyn rustls::server::danger::ClientCertVerifier>, Error> {
+    let roots: RootCertStore = roots(pem)?;
+    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider());
+    let builder = if is_required { builder } else { builder.allow_unauthenticated() };
+    match builder.build() {
+        Ok(verifier) => Ok(verifier),
+        Err(error) => Err(Error::Tls(format!("the issuers in {pem} cannot be used: {error}"))),
+    }
+}
+
+/// What is shown to clients; replaced by a reload.
+struct Certificates {
+    identities: Vec<Identity>,
+    /// Never empty.
+    keys: RwLock<Vec<Arc<CertifiedKey>>>,
+}
+
+impl ResolvesServerCert for Certificates {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let name = hello.server_name();
+        SERVER_NAME.set(name.map(Into::into));
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        if let ([_, _, ..], Some(name)) = (keys.as_slice(), name.and_then(|name| DnsName::try_from(name).ok())) {
+            let name = ServerName::DnsName(name);
+            if let Some(named) = keys.iter().find(|key| is_for(key, &name)) {
+                return Some(named.clone());
+            }
+        }
+        keys.first().cloned()
+    }
+}
+
+impl fmt::Debug for Certificates {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Certificates({:?})", self.identities)
+    }
+}
+
+fn is_for(key: &CertifiedKey, name: &ServerName<'_>) -> bool {
+    key.end_entity_cert()
+        .and_then(ParsedCertificate::try_from)
+        .is_ok_and(|certificate| verify_server_name(&certificate, name).is_ok())
+}
+
+thread_local! {
+    /// The name in the last ClientHello on this thread: rustls tells an unbuffered connection's owner
+    /// nothing of it, but it tells the resolver, in the middle of the owner's own call.
+    static SERVER_NAME: RefCell<Option<Box<str>>> = const { RefCell::new(None) };
+}
+
+/// The name that the ClientHello just handled on this thread asked for.
+pub(crate) fn take_server_name() -> Option<Box<str>> {
+    SERVER_NAME.take()
+}

@@ -1,0 +1,55 @@
+//! What stands in place of TLS in a build without the feature `tls`: types that nobody can have.
+
+use std::sync::Arc;
+
+use super::{ClientTlsOptions, Pem, ServerTlsOptions};
+use crate::error::Error;
+
+/// A server's side of TLS; this build has none.
+#[derive(Debug)]
+pub enum ServerTls {}
+
+impl ServerTls {
+    /// Fails: this build is without TLS.
+    pub fn new(_: Pem, _: Pem) -> Result<ServerTls, Error> {
+        Err(absent())
+    }
+
+    /// Fails: this build is without TLS.
+    pub fn with_options(_: ServerTlsOptions) -> Result<ServerTls, Error> {
+        Err(absent())
+    }
+
+    /// Never called.
+    pub fn reload(&self) -> Result<(), Error> {
+        match *self {}
+    }
+
+    pub(crate) fn never<T, U>(&self, _: T) -> U {
+        match *self {}
+    }
+}
+
+/// A client's side of TLS; this build has none.
+#[derive(Debug)]
+pub enum ClientTls {}
+
+impl ClientTls {
+    /// Fails: this build is without TLS.
+    pub fn system() -> Result<Arc<ClientTls>, Error> {
+        Err(absent())
+    }
+
+    /// Fails: this build is without TLS.
+    pub fn with_options(_: ClientTlsOptions) -> Result<ClientTls, Error> {
+        Err(absent())
+    }
+
+    pub(crate) fn never<T, U>(&self, _: T) -> U {
+        match *self {}
+    }
+}
+
+fn absent() -> Error {
+    Error::Tls("this build is without TLS".into())
+}

@@ -1,0 +1,559 @@
+//! [`TlsStream`]: TLS records over a [`Socket`].
+//!
+//! Ciphertext is read straight into the caller's own buffer and plaintext laid in front of it, so that
+//! an idle connection owns no buffer. What is written is encrypted in a buffer that the thread keeps;
+//! only what the kernel did not take stays here.
+//!
+//! ```text
+//!   caller's buffer  │◄─ HEADROOM ─►│ incomplete record │ read from the socket │
+//!                    │ plaintext ►  │ ◄ consumed, record by record             │
+//! ```
+
+use std::cell::RefCell;
+use std::fmt;
+use std::io::{self, IoSlice};
+use std::mem;
+
+use rustls::client::{ClientConnectionData, UnbufferedClientConnection};
+use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
+use rustls::unbuffered::{ConnectionState, EncodeError, EncodeTlsData, EncryptError, UnbufferedStatus};
+use rustls::{CommonState, Error as TlsError};
+
+use super::Socket;
+use crate::error::Error;
+use crate::tls::{ClientTls, ServerTls, Who, explain, take_server_name};
+
+/// TLS over a socket, either side. The handshake goes on inside reads, writes and flushes.
+pub struct TlsStream {
+    socket: Socket,
+    session: Session,
+    /// Ciphertext that is no whole record yet. Without allocation while there is none.
+    incoming: Vec<u8>,
+    /// Ciphertext that the kernel did not take, `sent` bytes of it gone. Without allocation while empty.
+    outgoing: Vec<u8>,
+    sent: usize,
+    /// Plaintext that did not fit in the caller's buffer, `given` bytes of it handed out.
+    plaintext: Vec<u8>,
+    given: usize,
+    /// What the client asked for, at the server.
+    server_name: Option<Box<str>>,
+    /// Why reading is over.
+    end: End,
+    /// Whether the socket gave less than there was room for.
+    is_drained: bool,
+    /// Whether close_notify is queued, and the socket's own end to follow once all is sent.
+    is_closing: bool,
+    /// Whether the socket's own end has been sent.
+    is_shut: bool,
+}
+
+enum Session {
+    Client(UnbufferedClientConnection),
+    Server(UnbufferedServerConnection),
+}
+
+enum End {
+    /// Reading goes on.
+    Not,
+    /// close_notify, or the end of the stream.
+    Clean,
+    /// A fault of the peer's, or a handshake cut off.
+    Failed(String),
+}
+
+impl TlsStream {
+    pub(super) fn server(socket: Socket, tls: &ServerTls) -> Result<TlsStream, Error> {
+        let session = UnbufferedServerConnection::new(tls.config()).map_err(|error| Error::Tls(error.to_string()))?;
+        Ok(TlsStream::new(socket, Session::Server(session)))
+    }
+
+    pub(super) fn client(socket: Socket, tls: &ClientTls, host: &str) -> Result<TlsStream, Error> {
+        let session = UnbufferedClientConnection::new(tls.config(), tls.name_for(host)?)
+            .map_err(|error| Error::Tls(error.to_string()))?;
+        Ok(TlsStream::new(socket, Session::Client(session)))
+    }
+
+    fn new(socket: Socket, session: Session) -> TlsStream {
+        TlsStream {
+            socket,
+            session,
+            incoming: Vec::new(),
+            outgoing: Vec::new(),
+            sent: 0,
+            plaintext: Vec::new(),
+            given: 0,
+            server_name: None,
+            end: End::Not,
+            is_drained: false,
+            is_closing: false,
+            is_shut: false,
+        }
+    }
+
+    pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.has_buffered_plaintext() {
+            return Ok(self.give(buffer));
+        }
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        loop {
+            match &self.end {
+                End::Not => {}
+                End::Clean => return Ok(0),
+                End::Failed(why) => return Err(io::Error::new(io::ErrorKind::InvalidData, why.clone())),
+            }
+            let enough = HEADROOM + self.incoming.len() + WIRE_RECORD;
+            if buffer.len() >= enough {
+                match self.read_records(buffer)? {
+                    0 => continue,
+                    read => return Ok(read),
+                }
+            }
+            let mut larger = vec![0; enough];
+            match self.read_records(&mut larger)? {
+                0 => continue,
+                read => larger.truncate(read),
+            }
+            self.plaintext = larger;
+            return Ok(self.give(buffer));
+        }
+    }
+
+    pub(super) fn short_read_drains(&self) -> bool {
+        self.is_drained && matches!(self.end, End::Not) && !self.has_buffered_plaintext()
+    }
+
+    pub(super) fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        if let End::Failed(why) = &self.end {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, why.clone()));
+        }
+        if self.is_closing {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        if !self.flush()? || self.is_handshaking() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let total: usize = slices.iter().map(|slice| slice.len()).sum();
+        let mut accepted = 0;
+        while accepted < total && self.outgoing.is_empty() {
+            match self.write_some(slices, accepted, total - accepted) {
+                Ok(n) => accepted += n,
+                // What was accepted is told first; the error comes again.
+                Err(_) if accepted > 0 => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(accepted)
+    }
+
+    /// Encrypts some of the `left` bytes after `skip`, and hands them to the socket.
+    fn write_some(&mut self, slices: &[IoSlice<'_>], skip: usize, left: usize) -> io::Result<usize> {
+        SCRATCH.with_borrow_mut(|Scratch { gathered, encrypted }| {
+            let plain = gather(slices, skip, left.min(MOST), gathered);
+            let n = self.session.encrypt(&mut self.incoming, plain, encrypted, &mut self.outgoing)?;
+            let sent = match self.outgoing.is_empty() {
+                true => match self.socket.write(&[IoSlice::new(&encrypted[..n])]) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+                    answer => answer?,
+                },
+                false => 0,
+            };
+            self.outgoing.extend_from_slice(&encrypted[sent..n]);
+            Ok(plain.len())
+        })
+    }
+
+    pub(super) fn flush(&mut self) -> io::Result<bool> {
+        if self.outgoing.is_empty() && self.is_handshaking() {
+            // The client speaks first.
+            let (_, step) = self.session.advance(&mut self.incoming, &mut self.outgoing, &mut |_| ());
+            if let Step::Failed(error) = step {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, explain(&error, self.session.who())));
+            }
+        }
+        while self.sent < self.outgoing.len() {
+            match self.socket.write(&[IoSlice::new(&self.outgoing[self.sent..])]) {
+                Ok(n) => self.sent += n,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(error) => {
+                    self.forget_outgoing();
+                    return Err(error);
+                }
+            }
+        }
+        self.forget_outgoing();
+        if self.is_closing && !mem::replace(&mut self.is_shut, true) {
+            self.socket.shutdown_write()?;
+        }
+        Ok(true)
+    }
+
+    pub(super) fn has_pending_write(&self) -> bool {
+        !self.outgoing.is_empty()
+    }
+
+    pub(super) fn has_buffered_plaintext(&self) -> bool {
+        self.given < self.plaintext.len()
+    }
+
+    pub(super) fn shutdown_write(&mut self) -> io::Result<()> {
+        if !mem::replace(&mut self.is_closing, true) {
+            self.session.close(&mut self.incoming, &mut self.outgoing);
+        }
+        self.flush().map(drop)
+    }
+
+    pub(super) fn is_handshaking(&self) -> bool {
+        self.session.common().is_handshaking()
+    }
+
+    pub(super) fn socket(&self) -> &Socket {
+        &self.socket
+    }
+
+    pub(super) fn alpn(&self) -> Option<&[u8]> {
+        self.session.common().alpn_protocol()
+    }
+
+    pub(super) fn server_name(&self) -> Option<&str> {
+        self.server_name.as_deref()
+    }
+
+    pub(super) fn peer_certificate(&self) -> Option<&[u8]> {
+        self.session.common().peer_certificates()?.first().map(AsRef::as_ref)
+    }
+
+    /// Hands out plaintext that is kept here.
+    fn give(&mut self, buffer: &mut [u8]) -> usize {
+        let kept = &self.plaintext[self.given..];
+        let n = kept.len().min(buffer.len());
+        buffer[..n].copy_from_slice(&kept[..n]);
+        self.given += n;
+        if self.given == self.plaintext.len() {
+            self.plaintext = Vec::new();
+            self.given = 0;
+        }
+        n
+    }
+
+    /// Reads from the socket once, and says how much plaintext that gave: perhaps none. `buffer` has
+    /// room for what is kept and one whole record.
+    fn read_records(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let kept = HEADROOM + self.incoming.len();
+        buffer[HEADROOM..kept].copy_from_slice(&self.incoming);
+        let read = match self.socket.read(&mut buffer[kept..]) {
+            Ok(0) => {
+                self.end_of_stream();
+                return Ok(0);
+            }
+            Ok(read) => read,
+            Err(error) => {
+                if error.kind() == io::ErrorKind::WouldBlock && self.is_handshaking() {
+                    self.flush()?;
+                }
+                return Err(error);
+            }
+        };
+        self.is_drained = kept + read < buffer.len();
+        let plain = self.decrypt(buffer, kept + read);
+        if !self.outgoing.is_empty() {
+            // What the peer said is worth more than what the socket says of our answer to it.
+            let _ = self.flush();
+        }
+        Ok(plain)
+    }
+
+    /// The socket has ended. A missing close_notify matters to nobody: a WebSocket has its own close.
+    fn end_of_stream(&mut self) {
+        self.end = match self.is_handshaking() {
+            true => End::Failed(format!("the {} left during the TLS handshake", self.session.who().name())),
+            false => End::Clean,
+        };
+    }
+
+    /// Decrypts the records between [`HEADROOM`] and `filled`, and lays the plaintext at the front.
+    fn decrypt(&mut self, buffer: &mut [u8], filled: usize) -> usize {
+        let (mut start, mut plain) = (HEADROOM, 0);
+        loop {
+            let (free, rest) = buffer.split_at_mut(start);
+            // A record is longer than its plaintext, and HEADROOM holds one: there is always room.
+            let mut lay = |record: &[u8]| {
+                free[plain..plain + record.len()].copy_from_slice(record);
+                plain += record.len();
+            };
+            let (discard, step) = self.session.advance(&mut rest[..filled - start], &mut self.outgoing, &mut lay);
+            start += discard;
+            match step {
+                Step::Again => {}
+                Step::Wait => break,
+                Step::Closed => {
+                    self.end = End::Clean;
+                    start = filled;
+                    break;
+                }
+                Step::Failed(error) => {
+                    self.end = End::Failed(explain(&error, self.session.who()));
+                    // rustls has queued an alert for the peer.
+                    self.session.advance(&mut buffer[start..filled], &mut self.outgoing, &mut |_| ());
+                    start = filled;
+                    break;
+                }
+            }
+        }
+        // A ClientHello among these records has left its name behind.
+        if let (Session::Server(_), Some(name)) = (&self.session, take_server_name()) {
+            self.server_name = Some(name);
+        }
+        self.keep(&buffer[start..filled]);
+        plain
+    }
+
+    /// Keeps the beginning of a record for the next read.
+    fn keep(&mut self, rest: &[u8]) {
+        if rest.is_empty() {
+            self.incoming = Vec::new();
+            return;
+        }
+        self.incoming.clear();
+        self.incoming.extend_from_slice(rest);
+        if rest.len() > MAX_INCOMPLETE {
+            self.end = End::Failed(format!("the {} sent a TLS message without end", self.session.who().name()));
+        }
+    }
+
+    fn forget_outgoing(&mut self) {
+        self.outgoing = Vec::new();
+        self.sent = 0;
+    }
+}
+
+impl fmt::Debug for TlsStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TlsStream({:?})", self.socket)
+    }
+}
+
+impl Session {
+    fn common(&self) -> &CommonState {
+        match self {
+            Session::Client(client) => client,
+            Session::Server(server) => server,
+        }
+    }
+
+    fn who(&self) -> Who {
+        match self {
+            Session::Client(_) => Who::Server,
+            Session::Server(_) => Who::Client,
+        }
+    }
+
+    fn advance(&mut self, incoming: &mut [u8], outgoing: &mut Vec<u8>, record: &mut dyn FnMut(&[u8])) -> (usize, Step) {
+        match self {
+            Session::Client(client) => advance(client, incoming, outgoing, record),
+            Session::Server(server) => advance(server, incoming, outgoing, record),
+        }
+    }
+
+    fn encrypt(
+        &mut self,
+        incoming: &mut [u8],
+        plain: &[u8],
+        encrypted: &mut Vec<u8>,
+        outgoing: &mut Vec<u8>,
+    ) -> io::Result<usize> {
+        match self {
+            Session::Client(client) => encrypt(client, incoming, plain, encrypted, outgoing),
+            Session::Server(server) => encrypt(server, incoming, plain, encrypted, outgoing),
+        }
+    }
+
+    fn close(&mut self, incoming: &mut [u8], outgoing: &mut Vec<u8>) {
+        match self {
+            Session::Client(client) => close(client, incoming, outgoing),
+            Session::Server(server) => close(server, incoming, outgoing),
+        }
+    }
+}
+
+/// What two kinds of connection have in common that rustls gives no common name.
+trait Side {
+    type Data;
+
+    fn process<'c, 'i>(&'c mut self, incoming: &'i mut [u8]) -> UnbufferedStatus<'c, 'i, Self::Data>;
+}
+
+impl Side for UnbufferedClientConnection {
+    type Data = ClientConnectionData;
+
+    fn process<'c, 'i>(&'c mut self, incoming: &'i mut [u8]) -> UnbufferedStatus<'c, 'i, ClientConnectionData> {
+        self.process_tls_records(incoming)
+    }
+}
+
+impl Side for UnbufferedServerConnection {
+    type Data = ServerConnectionData;
+
+    fn process<'c, 'i>(&'c mut self, incoming: &'i mut [u8]) -> UnbufferedStatus<'c, 'i, ServerConnectionData> {
+        self.process_tls_records(incoming)
+    }
+}
+
+/// What came of a step through the incoming bytes.
+enum Step {
+    /// There may be more.
+    Again,
+    /// Nothing more until more bytes come.
+    Wait,
+    /// The peer has closed its direction.
+    Closed,
+    /// It is over.
+    Failed(TlsError),
+}
+
+/// Goes through `incoming`, in place, until a record has given plaintext (told to `record`) or nothing
+/// is left to do; answers go to `outgoing`. Says how many bytes at the front are done with.
+fn advance<S: Side>(
+    side: &mut S,
+    incoming: &mut [u8],
+    outgoing: &mut Vec<u8>,
+    record: &mut dyn FnMut(&[u8]),
+) -> (usize, Step) {
+    let mut done = 0;
+    loop {
+        let UnbufferedStatus { discard, state } = side.process(&mut incoming[done..]);
+        done += discard;
+        match state {
+            Ok(ConnectionState::EncodeTlsData(data)) => queue(data, outgoing),
+            Ok(ConnectionState::TransmitTlsData(transmit)) => transmit.done(),
+            Ok(ConnectionState::ReadTraffic(mut traffic)) => {
+                while let Some(plain) = traffic.next_record() {
+                    match plain {
+                        Ok(plain) => {
+                            done += plain.discard;
+                            record(plain.payload);
+                        }
+                        Err(error) => return (done, Step::Failed(error)),
+                    }
+                }
+                return (done, Step::Again);
+            }
+            Ok(ConnectionState::BlockedHandshake | ConnectionState::WriteTraffic(_)) => return (done, Step::Wait),
+            Ok(ConnectionState::PeerClosed | ConnectionState::Closed) => return (done, Step::Closed),
+            // Early data is never offered, so never accepted.
+            Ok(other) => return (done, Step::Failed(TlsError::General(format!("unexpected {other:?}")))),
+            Err(error) => return (done, Step::Failed(error)),
+        }
+    }
+}
+
+/// Encrypts `plain` into the front of `encrypted`, which grows as needed, and says how far. What has to
+/// leave before it goes to `outgoing`.
+fn encrypt<S: Side>(
+    side: &mut S,
+    incoming: &mut [u8],
+    plain: &[u8],
+    encrypted: &mut Vec<u8>,
+    outgoing: &mut Vec<u8>,
+) -> io::Result<usize> {
+    let room = plain.len() + (plain.len() / RECORD + 1) * OVERHEAD;
+    if encrypted.len() < room {
+        encrypted.resize(room, 0);
+    }
+    loop {
+        match side.process(incoming).state {
+            Ok(ConnectionState::WriteTraffic(mut traffic)) => {
+                return fit(encrypted, |room| traffic.encrypt(plain, room)).map_err(io::Error::other);
+            }
+            Ok(ConnectionState::EncodeTlsData(data)) => queue(data, outgoing),
+            Ok(ConnectionState::TransmitTlsData(transmit)) => transmit.done(),
+            Ok(_) => return Err(io::ErrorKind::BrokenPipe.into()),
+            Err(error) => return Err(io::Error::new(io::ErrorKind::InvalidData, error)),
+        }
+    }
+}
+
+/// Queues close_notify, where the handshake is over.
+fn close<S: Side>(side: &mut S, incoming: &mut [u8], outgoing: &mut Vec<u8>) {
+    if let Ok(ConnectionState::WriteTraffic(mut traffic)) = side.process(incoming).state {
+        let mut alert = vec![0; ALERT];
+        // Without close_notify the end is as good: see the end of stream above.
+        let n = fit(&mut alert, |room| traffic.queue_close_notify(room)).unwrap_or(0);
+        outgoing.extend_from_slice(&alert[..n]);
+    }
+}
+
+/// Appends a handshake message or an alert to `outgoing`.
+fn queue<D>(mut data: EncodeTlsData<'_, D>, outgoing: &mut Vec<u8>) {
+    // Asked for room, it says how much; given as much, it cannot fail.
+    if let Err(EncodeError::InsufficientSize(needed)) = data.encode(&mut []) {
+        let before = outgoing.len();
+        outgoing.resize(before + needed.required_size, 0);
+        let written = data.encode(&mut outgoing[before..]).unwrap_or(0);
+        outgoing.truncate(before + written);
+    }
+}
+
+/// Writes into `room`, made larger when that is asked for.
+fn fit(
+    room: &mut Vec<u8>,
+    mut write: impl FnMut(&mut [u8]) -> Result<usize, EncryptError>,
+) -> Result<usize, EncryptError> {
+    match write(room) {
+        Err(EncryptError::InsufficientSize(needed)) => {
+            room.resize(needed.required_size, 0);
+            write(room)
+        }
+        answer => answer,
+    }
+}
+
+/// The first `n` bytes after `skip`: in their own slice when they lie in one, else in `gathered`.
+fn gather<'a>(slices: &'a [IoSlice<'_>], mut skip: usize, n: usize, gathered: &'a mut Vec<u8>) -> &'a [u8] {
+    gathered.clear();
+    for slice in slices {
+        if skip >= slice.len() {
+            skip -= slice.len();
+            continue;
+        }
+        let bytes = &slice[mem::take(&mut skip)..];
+        let bytes = &bytes[..bytes.len().min(n - gathered.len())];
+        if bytes.len() == n {
+            return bytes;
+        }
+        gathered.extend_from_slice(bytes);
+        if gathered.len() == n {
+            break;
+        }
+    }
+    gathered
+}
+
+/// What writing needs for the length of one call; kept by the thread, for all its connections.
+#[derive(Default)]
+struct Scratch {
+    /// Slices that go into one record.
+    gathered: Vec<u8>,
+    /// Records.
+    encrypted: Vec<u8>,
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
+/// Most plaintext in a record (RFC 8446 5.1).
+const RECORD: usize = 16 << 10;
+/// More than a record adds to its plaintext: header, nonce, kind and tag.
+const OVERHEAD: usize = 48;
+/// The longest record on the wire (RFC 8446 5.2, RFC 5246 6.2.3), rounded up.
+const WIRE_RECORD: usize = 20 << 10;
+/// Room for the first record's plaintext before any ciphertext has been consumed.
+const HEADROOM: usize = WIRE_RECORD;
+/// The longest thing that may be incomplete: rustls takes handshake messages of 64 KiB.
+const MAX_INCOMPLETE: usize = (64 << 10) + 2 * WIRE_RECORD;
+/// Most plaintext encrypted at once; what the kernel does not take of it waits in the connection.
+const MOST: usize = 4 * RECORD;
+/// Room for a close_notify.
+const ALERT: usize = 64;

@@ -1,0 +1,229 @@
+"""Which handler file serves which resource, and what its failures mean."""
+
+import os
+import re
+import traceback
+
+from mod_pywebsocket import common, handshake, msgutil, stream, util
+
+_SOURCE_PATH_PATTERN = re.compile(r'(?i)_wsh\.py$')
+_SOURCE_SUFFIX = '_wsh.py'
+_DO_EXTRA_HANDSHAKE_HANDLER_NAME = 'web_socket_do_extra_handshake'
+_TRANSFER_DATA_HANDLER_NAME = 'web_socket_transfer_data'
+_PASSIVE_CLOSING_HANDSHAKE_HANDLER_NAME = 'web_socket_passive_closing_handshake'
+
+
+class DispatchException(Exception):
+    """No handler can be used; ``status`` is the HTTP status to answer with."""
+
+    def __init__(self, name, status=common.HTTP_STATUS_NOT_FOUND):
+        super().__init__(name)
+        self.status = status
+
+
+def _default_passive_closing_handshake_handler(request):
+    """The answer to a client's close when the handler file has no opinion."""
+    return common.STATUS_NORMAL_CLOSURE, ''
+
+
+def _normalize_path(path):
+    """The real path, with slashes."""
+    return os.path.realpath(path.replace('\\', os.path.sep)).replace('\\', '/')
+
+
+def _create_path_to_resource_converter(base_dir):
+    """A function from a handler file's path to its resource, ``None`` where it has none."""
+    base = _normalize_path(base_dir).rstrip('/') + '/'
+
+    def converter(path):
+        if not path.endswith(_SOURCE_SUFFIX):
+            return None
+        # Not through symbolic links: a linked file has the resource of the place where it is found.
+        path = path.replace('\\', '/')
+        if not path.startswith(base):
+            return None
+        return '/' + path[len(base):-len(_SOURCE_SUFFIX)]
+
+    return converter
+
+
+def _enumerate_handler_file_paths(directory):
+    """The handler files in a directory and below; linked directories are left out."""
+    for root, _, names in os.walk(directory):
+        for name in names:
+            path = os.path.join(root, name)
+            if _SOURCE_PATH_PATTERN.search(path):
+                yield path
+
+
+class _HandlerSuite:
+    """The three functions of a handler file."""
+
+    def __init__(self, do_extra_handshake, transfer_data, passive_closing_handshake):
+        self.do_extra_handshake = do_extra_handshake
+        self.transfer_data = transfer_data
+        self.passive_closing_handshake = passive_closing_handshake
+
+
+def _source_handler_file(handler_definition, path=None):
+    """Executes a handler file's text and takes its functions. ``path`` is for tracebacks only."""
+    namespace = {}
+    try:
+        code = compile(handler_definition, path or '<string>', 'exec', dont_inherit=True)
+        exec(code, namespace)
+    except Exception:
+        raise DispatchException('Error in sourcing handler:' + traceback.format_exc())
+    passive = namespace.get(_PASSIVE_CLOSING_HANDSHAKE_HANDLER_NAME)
+    return _HandlerSuite(
+        _extract_handler(namespace, _DO_EXTRA_HANDSHAKE_HANDLER_NAME),
+        _extract_handler(namespace, _TRANSFER_DATA_HANDLER_NAME),
+        passive if callable(passive) else _default_passive_closing_handshake_handler)
+
+
+def _extract_handler(dic, name):
+    """A function of this name; :class:`DispatchException` says what is wrong with it."""
+    if name not in dic:
+        raise DispatchException('%s is not defined.' % name)
+    handler = dic[name]
+    if not callable(handler):
+        raise DispatchException('%s is not callable.' % name)
+    return handler
+
+
+def _is_inside(path, directory):
+    """Whether a real path is that directory or below it."""
+    return path == directory or path.startswith(directory.rstrip('/') + '/')
+
+
+class Dispatcher:
+    """The handlers below a directory."""
+
+    def __init__(self, root_dir, scan_dir=None, allow_handlers_outside_root_dir=True, handler_encoding=None):
+        """Executes every handler file in ``scan_dir`` and below.
+
+        A resource is a file's path from ``root_dir`` without ``_wsh.py``. ``handler_encoding`` is the
+        codec of the files, by default the locale's. Files that cannot be used are skipped; see
+        :meth:`source_warnings`. Raises :class:`DispatchException` when ``scan_dir`` is not inside.
+        """
+        self._logger = util.get_class_logger(self)
+        self._handler_suite_map = {}
+        self._source_warnings = []
+        if scan_dir is None:
+            scan_dir = root_dir
+        if not _is_inside(_normalize_path(scan_dir), _normalize_path(root_dir)):
+            raise DispatchException('the scan directory %s is not inside of the handlers\' root %s'
+                                    % (scan_dir, root_dir))
+        self._source_handler_files_in_dir(
+            root_dir, scan_dir, allow_handlers_outside_root_dir, handler_encoding)
+
+    def add_resource_path_alias(self, alias_resource_path, existing_resource_path):
+        """Serves another resource by an existing handler; :class:`DispatchException` if there is none."""
+        try:
+            suite = self._handler_suite_map[existing_resource_path]
+        except KeyError:
+            raise DispatchException('No handler for: %r' % existing_resource_path)
+        self._handler_suite_map[alias_resource_path] = suite
+
+    def source_warnings(self):
+        """The list of what was wrong with handler files; the list itself, not a copy."""
+        return self._source_warnings
+
+    def get_handler_suite(self, resource):
+        """The functions for a resource, or ``None``.
+
+        Its query does not matter. Raises :class:`DispatchException` 400 for one with a fragment.
+        """
+        path, _, fragment = resource.partition('#')
+        suite = self._handler_suite_map.get(path.partition('?')[0])
+        if suite is not None and fragment:
+            raise DispatchException('a resource with a fragment: %r' % resource,
+                                    status=common.HTTP_STATUS_BAD_REQUEST)
+        return suite
+
+    def do_extra_handshake(self, request):
+        """Asks the handler whether the request is welcome.
+
+        Whatever it raises refuses with 403, but :class:`AbortedByUserException` is passed on.
+        """
+        do_extra_handshake = self._suite_of(request).do_extra_handshake
+        try:
+            do_extra_handshake(request)
+        except handshake.AbortedByUserException:
+            self._logger.debug('The handler ends the connection in its handshake', exc_info=True)
+            raise
+        except Exception as e:
+            util.prepend_message_to_exception(
+                '%s raised exception for %s: ' % (_DO_EXTRA_HANDSHAKE_HANDLER_NAME, request.ws_resource), e)
+            raise handshake.HandshakeException(e, common.HTTP_STATUS_FORBIDDEN) from e
+
+    def transfer_data(self, request):
+        """Lets the handler talk to the client, then closes; its exceptions become close codes."""
+        transfer_data = self._suite_of(request).transfer_data
+        try:
+            try:
+                transfer_data(request)
+                if not request.server_terminated:
+                    request.ws_stream.close_connection()
+            # A close for everything that the protocol has a code for.
+            except handshake.AbortedByUserException:
+                self._logger.debug('The handler ends the connection', exc_info=True)
+                raise
+            except msgutil.BadOperationException as e:
+                self._logger.debug('%s', e)
+                request.ws_stream.close_connection(common.STATUS_INTERNAL_ENDPOINT_ERROR)
+            except msgutil.InvalidFrameException as e:
+                # Before the exception that it is a kind of.
+                self._logger.debug('%s', e)
+                request.ws_stream.close_connection(common.STATUS_PROTOCOL_ERROR)
+            except msgutil.UnsupportedFrameException as e:
+                self._logger.debug('%s', e)
+                request.ws_stream.close_connection(common.STATUS_UNSUPPORTED_DATA)
+            except stream.InvalidUTF8Exception as e:
+                self._logger.debug('%s', e)
+                request.ws_stream.close_connection(common.STATUS_INVALID_FRAME_PAYLOAD_DATA)
+            except msgutil.ConnectionTerminatedException as e:
+                self._logger.debug('%s', e)
+        except handshake.AbortedByUserException:
+            raise
+        except Exception as e:
+            # Any other failure ends the connection without a close frame.
+            util.prepend_message_to_exception(
+                '%s raised exception for %s: ' % (_TRANSFER_DATA_HANDLER_NAME, request.ws_resource), e)
+            raise
+
+    def passive_closing_handshake(self, request):
+        """What the handler answers to the client's close: ``(code, reason)``."""
+        suite = self._handler_suite_map.get(_path_of(request.ws_resource))
+        if suite is None:
+            return _default_passive_closing_handshake_handler(request)
+        return suite.passive_closing_handshake(request)
+
+    def _suite_of(self, request):
+        suite = self.get_handler_suite(request.ws_resource)
+        if suite is None:
+            raise DispatchException('No handler for: %r' % request.ws_resource)
+        return suite
+
+    def _source_handler_files_in_dir(self, root_dir, scan_dir, allow_handlers_outside_root_dir, handler_encoding):
+        to_resource = _create_path_to_resource_converter(root_dir)
+        real_scan_dir = _normalize_path(scan_dir)
+        for path in _enumerate_handler_file_paths(real_scan_dir):
+            real_path = _normalize_path(path)
+            if not allow_handlers_outside_root_dir and not _is_inside(real_path, real_scan_dir):
+                self._logger.debug('%s is skipped: it is outside of %s', path, real_scan_dir)
+                continue
+            try:
+                with open(path, encoding=handler_encoding) as source:
+                    suite = _source_handler_file(source.read(), real_path)
+            except DispatchException as e:
+                self._source_warnings.append('%s: %s' % (real_path, e))
+                continue
+            resource = to_resource(path)
+            if resource is None:
+                self._logger.debug('%s is skipped: no resource has its name', path)
+                continue
+            self._handler_suite_map[resource] = suite
+
+
+def _path_of(resource):
+    return resource.partition('#')[0].partition('?')[0]

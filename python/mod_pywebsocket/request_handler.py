@@ -1,0 +1,202 @@
+"""From an HTTP request to a WebSocket's handler, to a file, or to a CGI script."""
+
+import http.server
+import os
+import sys
+from http import client as http_client
+
+from mod_pywebsocket import common, dispatch, handshake, http_header_util, memorizingfile, util
+from mod_pywebsocket._connection import _StandaloneConnection
+
+_MAX_MEMORIZED_LINES = 1024
+
+# The class that the original extends left Python with 3.15; only its name is needed.
+_HttpRequestHandler = http.server.SimpleHTTPRequestHandler
+if sys.version_info < (3, 13):
+    _HttpRequestHandler = http.server.CGIHTTPRequestHandler
+
+
+class _StandaloneRequest:
+    """What a handler is called with. It may set attributes of its own."""
+
+    def __init__(self, request_handler, use_tls):
+        self._request_handler = request_handler
+        self._use_tls = use_tls
+        self.connection = _StandaloneConnection(request_handler)
+        self.headers_in = request_handler.headers
+
+    def get_uri(self):
+        """The request's target: path and query."""
+        return self._request_handler.path
+
+    uri = property(get_uri)
+    unparsed_uri = property(get_uri)
+
+    def get_method(self):
+        """``'GET'``."""
+        return self._request_handler.command
+
+    method = property(get_method)
+
+    def get_protocol(self):
+        """``'HTTP/1.1'``."""
+        return self._request_handler.request_version
+
+    protocol = property(get_protocol)
+
+    def is_https(self):
+        """Whether the connection is encrypted."""
+        return self._use_tls
+
+
+class WebSocketRequestHandler(_HttpRequestHandler):
+    """Serves one connection: one request, and the WebSocket that it may become."""
+
+    MessageClass = http_client.HTTPMessage
+    # Frames may follow a head at once, so no file may read ahead.
+    rbufsize = 0
+
+    def __init__(self, request, client_address, server):
+        self._logger = util.get_class_logger(self)
+        self._options = server.websocket_server_options
+        self.cgi_directories = self._options.cgi_directories
+        if self._options.is_executable_method is not None:
+            self.is_executable = self._options.is_executable_method
+        super().__init__(request, client_address, server)
+
+    def setup(self):
+        """Makes the files of the connection, of which one remembers the head."""
+        super().setup()
+        self.rfile = memorizingfile.MemorizingFile(self.rfile, max_memorized_lines=_MAX_MEMORIZED_LINES)
+
+    def parse_request(self):
+        """Reads the head; serves the WebSocket if it asks for one that a handler has.
+
+        Returns whether the request is left for files and scripts.
+        """
+        if not super().parse_request():
+            return False
+        options = self._options
+        if options.use_basic_auth and not self._is_authorized():
+            self.send_response(401, 'Unauthorized')
+            self.send_header('WWW-Authenticate', 'Basic realm="Pywebsocket"')
+            self.end_headers()
+            self._logger.info('The request is not authorized: %r', self.path)
+            return False
+
+        host, port, resource = http_header_util.parse_uri(self.path)
+        if resource is None:
+            self._logger.info('The target %r is not a URI', self.path)
+            return True
+        if host is not None:
+            if options.validation_host is not None and host != options.validation_host:
+                self._logger.info('The target %r names another host', self.path)
+                return True
+            if options.validation_port is not None and port != options.validation_port:
+                self._logger.info('The target %r names another port', self.path)
+                return True
+        self.path = resource
+
+        request = _StandaloneRequest(self, options.use_tls)
+        try:
+            # A target without a handler is a file or a script.
+            if options.dispatcher.get_handler_suite(self.path) is None:
+                self._logger.info('No handler for the resource %r', self.path)
+                return True
+        except dispatch.DispatchException as e:
+            self._logger.info('Dispatching fails: %s', e)
+            self.send_error(e.status)
+            return False
+
+        try:
+            try:
+                handshake.do_handshake(request, options.dispatcher)
+            except handshake.VersionException as e:
+                self._logger.info('The handshake fails: %s', e)
+                self.send_response(common.HTTP_STATUS_BAD_REQUEST)
+                self.send_header(common.SEC_WEBSOCKET_VERSION_HEADER, e.supported_versions)
+                self.end_headers()
+                return False
+            except handshake.HandshakeException as e:
+                self._logger.info('The handshake fails: %s', e)
+                self.send_error(e.status)
+                return False
+            request._dispatcher = options.dispatcher
+            with _Open(self.server, request):
+                options.dispatcher.transfer_data(request)
+        except handshake.AbortedByUserException as e:
+            self._logger.info('The handler ends the connection: %s', e)
+        return False
+
+    def _is_authorized(self):
+        given = self.headers.get('Authorization', '')
+        from hmac import compare_digest
+        return compare_digest(given.encode('utf-8', 'surrogateescape'),
+                              self._options.basic_auth_credential.encode('utf-8'))
+
+    def log_request(self, code='-', size='-'):
+        """One line for each answer, at INFO."""
+        self._logger.info('"%s" %s %s', self.requestline, str(code), str(size))
+
+    def log_error(self, *args):
+        """What goes wrong with a request, at WARNING."""
+        self._logger.warning('%s - %s', self.address_string(), args[0] % args[1:])
+
+    # Scripts and files.
+
+    def is_cgi(self):
+        """Whether the target is an executable file directly in one of the CGI directories."""
+        path, _, query = self.path.partition('?')
+        path = '/' + path.lstrip('/')
+        for directory in self.cgi_directories:
+            prefix = directory.rstrip('/') + '/'
+            name = path[len(prefix):]
+            if not path.startswith(prefix) or '/' in name or name in ('', '..'):
+                continue
+            script = self.translate_path(path)
+            if os.path.isfile(script) and self.is_executable(script):
+                self.cgi_info = directory.rstrip('/'), name + ('?' + query if query else '')
+                return True
+        return False
+
+    def is_executable(self, path):
+        """Whether a file is a script."""
+        return os.access(path, os.X_OK)
+
+    def run_cgi(self):
+        """Answers by the script that :meth:`is_cgi` has found."""
+        from mod_pywebsocket import _cgi
+        directory, rest = self.cgi_info
+        name, _, query = rest.partition('?')
+        url = directory + '/' + name
+        _cgi.run_script(self, self.translate_path(url), url, query)
+
+    def do_POST(self):
+        """Scripts only."""
+        if self.is_cgi():
+            self.run_cgi()
+        else:
+            self.send_error(501, 'Can only POST to CGI scripts')
+
+    def send_head(self):
+        """The head of the answer to GET and HEAD: a script's, or a file's."""
+        if self.is_cgi():
+            self.run_cgi()
+            return None
+        return http.server.SimpleHTTPRequestHandler.send_head(self)
+
+
+class _Open:
+    """While a handler talks, its server knows the request."""
+
+    def __init__(self, server, request):
+        self._requests = getattr(server, '_open_requests', None)
+        self._request = request
+
+    def __enter__(self):
+        if self._requests is not None:
+            self._requests.add(self._request)
+
+    def __exit__(self, *_):
+        if self._requests is not None:
+            self._requests.discard(self._request)

@@ -1,0 +1,195 @@
+#!/usr/bin/env python
+"""The stand-alone server.
+
+::
+
+    python -m mod_pywebsocket.standalone -p 9998 -w handlers -d document_root
+
+serves ``handlers/echo_wsh.py`` as ``ws://localhost:9998/echo`` and the files of ``document_root`` over HTTP;
+``--help`` lists all options. With ``-t -k KEY -c CERTIFICATE`` it speaks TLS. Ctrl-C and SIGTERM close every
+connection with 1001.
+"""
+
+import os
+import sys
+
+# Run by its path, this directory would come first, and its modules have names of others.
+if __name__ == '__main__' and sys.path and os.path.realpath(sys.path[0]) == os.path.dirname(os.path.realpath(__file__)):
+    del sys.path[0]
+
+import argparse
+import logging
+
+_DEFAULT_LOG_MAX_BYTES = 1024 * 256
+_DEFAULT_LOG_BACKUP_COUNT = 5
+_DEFAULT_REQUEST_QUEUE_SIZE = 128
+
+
+def __getattr__(name):
+    # Slow to import, and embedders ask for it here.
+    if name == 'WebSocketServer':
+        from mod_pywebsocket.websocket_server import WebSocketServer
+        return WebSocketServer
+    raise AttributeError('module %r has no attribute %r' % (__name__, name))
+
+
+def _build_option_parser():
+    parser = argparse.ArgumentParser(
+        prog='standalone', description='Serves WebSocket handlers (*_wsh.py) and files.')
+
+    def add(*names, **settings):
+        parser.add_argument(*names, **settings)
+
+    add('--config', dest='config_file', metavar='FILE',
+        help='INI file with a section [pywebsocket]; the command line comes before it')
+    add('-H', '--server-host', '--server_host', dest='server_host', default='', metavar='HOST',
+        help='host to listen on (default: every address)')
+    add('-V', '--validation-host', '--validation_host', dest='validation_host', metavar='HOST',
+        help='host that an absolute ws: target must name')
+    add('-p', '--port', dest='port', type=int, default=80, help='port to listen on; 0 picks one and prints it')
+    add('-P', '--validation-port', '--validation_port', dest='validation_port', type=int, metavar='PORT',
+        help='port that an absolute ws: target must name')
+    add('-w', '--websock-handlers', '--websock_handlers', dest='websock_handlers', default='.', metavar='DIR',
+        help='root of the handler files (default: the document root)')
+    add('-m', '--websock-handlers-map-file', '--websock_handlers_map_file', dest='websock_handlers_map_file',
+        metavar='FILE', help='lines of two words: an alias and an existing resource')
+    add('-s', '--scan-dir', '--scan_dir', dest='scan_dir', metavar='DIR',
+        help='directory inside of the handlers\' root to take files from (default: all of it)')
+    add('--allow-handlers-outside-root-dir', '--allow_handlers_outside_root_dir',
+        dest='allow_handlers_outside_root_dir', action='store_true',
+        help='follow links of handler files that lead out of the scan directory')
+    add('-d', '--document-root', '--document_root', dest='document_root', default='.', metavar='DIR',
+        help='root of the files served over HTTP; other paths here are relative to it')
+    add('-x', '--cgi-paths', '--cgi_paths', dest='cgi_paths', metavar='PATHS',
+        help='comma-separated paths below which executable files are CGI scripts')
+    add('-t', '--tls', dest='use_tls', action='store_true', help='speak TLS')
+    add('-k', '--private-key', '--private_key', dest='private_key', default='', metavar='FILE',
+        help='key of the certificate, PEM')
+    add('-c', '--certificate', dest='certificate', default='', metavar='FILE', help='certificate chain, PEM')
+    add('--tls-client-auth', dest='tls_client_auth', action='store_true', help='clients must show a certificate')
+    add('--tls-client-cert-optional', dest='tls_client_cert_optional', action='store_true',
+        help='with --tls-client-auth: clients may show a certificate')
+    add('--tls-client-ca', dest='tls_client_ca', default='', metavar='FILE',
+        help='certificates that sign those of clients, PEM')
+    add('--basic-auth', dest='use_basic_auth', action='store_true', help='ask for a user and a password')
+    add('--basic-auth-credential', dest='basic_auth_credential', default='test:test', metavar='USER:PASSWORD',
+        help='which (default: test:test)')
+    add('-l', '--log-file', '--log_file', dest='log_file', default='', metavar='FILE',
+        help='file for the log (default: stderr)')
+    add('--log-level', '--log_level', dest='log_level', default='warn',
+        choices=['fine', 'debug', 'info', 'warning', 'warn', 'error', 'critical'], help='least level to log')
+    add('--deflate-log-level', '--deflate_log_level', dest='deflate_log_level', default='warn',
+        choices=['debug', 'info', 'warning', 'warn', 'error', 'critical'], help='the same for compression')
+    add('--thread-monitor-interval-in-sec', '--thread_monitor_interval_in_sec',
+        dest='thread_monitor_interval_in_sec', type=int, default=-1, metavar='SECONDS',
+        help='log the threads this often')
+    add('--log-max', '--log_max', dest='log_max', type=int, default=_DEFAULT_LOG_MAX_BYTES, metavar='BYTES',
+        help='size at which the log file is rotated')
+    add('--log-count', '--log_count', dest='log_count', type=int, default=_DEFAULT_LOG_BACKUP_COUNT,
+        metavar='FILES', help='rotated log files to keep')
+    add('-q', '--queue', dest='request_queue_size', type=int, default=_DEFAULT_REQUEST_QUEUE_SIZE,
+        metavar='CONNECTIONS', help='how many may wait to be accepted')
+    add('--handler-encoding', '--handler_encoding', dest='handler_encoding', metavar='CODEC',
+        help='encoding of the handler files (default: the locale\'s)')
+    # Of the server's first generation; accepted, warned of once, without effect.
+    add('--tls-module', '--tls_module', dest='tls_module', choices=['ssl', 'pyopenssl'], help=argparse.SUPPRESS)
+    add('--allow-draft75', dest='allow_draft75', action='store_true', help=argparse.SUPPRESS)
+    add('--strict', dest='strict', action='store_true', help=argparse.SUPPRESS)
+    return parser
+
+
+def _parse_args_and_config(args):
+    """Options from the command line and from the file that its ``--config`` names: ``(options, rest)``."""
+    config_parser = argparse.ArgumentParser(add_help=False)
+    config_parser.add_argument('--config', dest='config_file')
+    config_file = config_parser.parse_known_args(args)[0].config_file
+    from_file = _read_config(config_file) if config_file else []
+    # What comes later wins.
+    return _build_option_parser().parse_known_args(from_file + list(args))
+
+
+def _read_config(path):
+    import configparser
+    config = configparser.ConfigParser(interpolation=None)
+    try:
+        with open(path) as config_file:
+            config.read_file(config_file)
+        items = config.items('pywebsocket')
+    except (OSError, UnicodeDecodeError, configparser.Error) as e:
+        _die('cannot use the configuration file %s: %s' % (path, str(e).replace('\n', ' ')))
+    known = _build_option_parser()._option_string_actions
+    arguments = []
+    for name, value in items:
+        action = known.get('--' + name)
+        if action is None or name == 'config':
+            continue
+        arguments.append('--' + name)
+        if action.nargs != 0:
+            arguments.append(value)
+    return arguments
+
+
+def _die(message):
+    """One line that says why there is no server."""
+    logging.critical('%s', message)
+    if not any(type(handler) is logging.StreamHandler for handler in logging.getLogger().handlers):
+        print('standalone: %s' % message, file=sys.stderr)
+    raise SystemExit(1)
+
+
+def _main(args=None):
+    """Parses the command line (by default the process's own) and serves until a signal ends it."""
+    options, rest = _parse_args_and_config(sys.argv[1:] if args is None else args)
+    try:
+        os.chdir(options.document_root)
+    except OSError as e:
+        _die('cannot use the document root %s: %s' % (options.document_root, e.strerror))
+
+    from mod_pywebsocket import server_util
+    try:
+        server_util.configure_logging(options)
+    except OSError as e:
+        _die('cannot write the log file %s: %s' % (options.log_file, e.strerror))
+    if rest:
+        _die('Unrecognized positional arguments: %r' % rest)
+    for name, is_set in (('--tls-module', options.tls_module), ('--allow-draft75', options.allow_draft75),
+                         ('--strict', options.strict)):
+        if is_set:
+            logging.warning('%s is obsolete and has no effect', name)
+    _prepare_tls(options)
+    _prepare_cgi(options)
+    if options.use_basic_auth:
+        from base64 import b64encode
+        credential = b64encode(options.basic_auth_credential.encode('utf-8')).decode('ascii')
+        options.basic_auth_credential = 'Basic ' + credential
+    if not options.scan_dir:
+        options.scan_dir = options.websock_handlers
+    if options.thread_monitor_interval_in_sec > 0:
+        server_util.ThreadMonitor(options.thread_monitor_interval_in_sec).start()
+
+    from mod_pywebsocket import _serving
+    _serving.serve(options, _die)
+
+
+def _prepare_tls(options):
+    if not options.use_tls:
+        if options.tls_client_auth:
+            _die('--tls-client-auth needs --tls')
+        return
+    if not (options.private_key and options.certificate):
+        _die('--tls needs --private-key and --certificate')
+    if options.tls_client_cert_optional and not options.tls_client_auth:
+        _die('--tls-client-cert-optional needs --tls-client-auth')
+    if options.tls_client_auth and not options.tls_client_ca:
+        _die('--tls-client-auth needs --tls-client-ca')
+
+
+def _prepare_cgi(options):
+    options.cgi_directories = []
+    options.is_executable_method = None
+    if options.cgi_paths:
+        options.cgi_directories = options.cgi_paths.split(',')
+
+
+if __name__ == '__main__':
+    _main()

@@ -1,0 +1,490 @@
+"""One WebSocket, as a handler uses it: :class:`Stream`. And frames by hand, for tests and clients.
+
+A connection is anything with ``read(n)`` (at least one byte, at most ``n``, ``b''`` at the end) and
+``write(bytes)``. It is looked up on each use and never asked for more than the frame at hand needs. On a
+connection of our own server a plain message takes a short way through native code; whatever is unusual
+about it (a fragment, a control frame, an extension) is left unread for the Python code below.
+"""
+
+import os
+import struct
+import threading
+from collections import deque
+
+from linkspan import _linkspan
+from mod_pywebsocket import common, util
+from mod_pywebsocket._stream_exceptions import (
+    BadOperationException,
+    ConnectionTerminatedException,
+    InvalidFrameException,
+    InvalidUTF8Exception,
+    UnsupportedFrameException,
+)
+
+# RFC 6455 5.5.
+_MAX_CONTROL_PAYLOAD = 125
+# Codes that a close frame may carry (RFC 6455 7.4): those of the IANA registry, libraries', applications'.
+_CODES_OF_THE_REGISTRY = frozenset((1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014))
+
+
+class Frame:
+    """A frame: flags, opcode and payload, all of them plain attributes."""
+
+    def __init__(self, fin=1, rsv1=0, rsv2=0, rsv3=0, opcode=None, payload=b''):
+        self.fin = fin
+        self.rsv1 = rsv1
+        self.rsv2 = rsv2
+        self.rsv3 = rsv3
+        self.opcode = opcode
+        self.payload = payload
+
+
+def create_length_header(length, mask):
+    """The length field of a header, in its shortest form, with the mask bit if ``mask``."""
+    if length < 0:
+        raise ValueError('a length cannot be %d' % length)
+    bit = 0x80 if mask else 0
+    if length <= 125:
+        return struct.pack('!B', bit | length)
+    if length <= 0xffff:
+        return struct.pack('!BH', bit | 126, length)
+    if length < 1 << 63:
+        return struct.pack('!BQ', bit | 127, length)
+    raise ValueError('a length has 63 bits at most: %d' % length)
+
+
+def create_header(opcode, payload_length, fin, rsv1, rsv2, rsv3, mask):
+    """A frame's header without a masking key. Reserved opcodes and bits are allowed."""
+    if opcode < 0 or opcode > 0xf:
+        raise ValueError('an opcode has 4 bits: %r' % opcode)
+    if payload_length < 0 or payload_length >= 1 << 63:
+        raise ValueError('a length has 63 bits at most: %d' % payload_length)
+    if (fin | rsv1 | rsv2 | rsv3) & ~1:
+        raise ValueError('FIN and RSV1 to RSV3 are 0 or 1')
+    first = fin << 7 | rsv1 << 6 | rsv2 << 5 | rsv3 << 4 | opcode
+    return struct.pack('!B', first) + create_length_header(payload_length, mask)
+
+
+def _build_frame(header, body, mask):
+    if not mask:
+        return header + body
+    key = os.urandom(4)
+    return header + key + _linkspan.mask(body, key, 0)
+
+
+def _filter_and_format_frame_object(frame, mask, frame_filters):
+    for frame_filter in frame_filters:
+        frame_filter.filter(frame)
+    header = create_header(frame.opcode, len(frame.payload), frame.fin, frame.rsv1, frame.rsv2, frame.rsv3, mask)
+    return _build_frame(header, frame.payload, mask)
+
+
+def create_binary_frame(message, opcode=common.OPCODE_BINARY, fin=1, mask=False, frame_filters=[]):
+    """A frame with bytes. Nothing is checked, so frames that break the protocol can be made."""
+    return _filter_and_format_frame_object(Frame(fin=fin, opcode=opcode, payload=message), mask, frame_filters)
+
+
+def create_text_frame(message, opcode=common.OPCODE_TEXT, fin=1, mask=False, frame_filters=[]):
+    """A frame with a ``str`` in UTF-8. Nothing else is checked."""
+    return create_binary_frame(message.encode('utf-8'), opcode, fin, mask, frame_filters)
+
+
+def _create_control_frame(opcode, body, mask, frame_filters):
+    frame = Frame(opcode=opcode, payload=body)
+    for frame_filter in frame_filters:
+        frame_filter.filter(frame)
+    if len(frame.payload) > _MAX_CONTROL_PAYLOAD:
+        raise BadOperationException(
+            'the payload of a control frame is %d bytes, 125 are allowed' % len(frame.payload))
+    header = create_header(frame.opcode, len(frame.payload), frame.fin, frame.rsv1, frame.rsv2, frame.rsv3, mask)
+    return _build_frame(header, frame.payload, mask)
+
+
+def create_ping_frame(body, mask=False, frame_filters=[]):
+    """A ping of at most 125 bytes."""
+    return _create_control_frame(common.OPCODE_PING, body, mask, frame_filters)
+
+
+def create_pong_frame(body, mask=False, frame_filters=[]):
+    """A pong of at most 125 bytes."""
+    return _create_control_frame(common.OPCODE_PONG, body, mask, frame_filters)
+
+
+def create_close_frame(body, mask=False, frame_filters=[]):
+    """A close frame; :func:`create_closing_handshake_body` makes the body."""
+    return _create_control_frame(common.OPCODE_CLOSE, body, mask, frame_filters)
+
+
+def create_closing_handshake_body(code, reason):
+    """A close frame's payload: empty for the code ``None``, else the code and the ``str`` reason."""
+    if code is None:
+        return b''
+    if not common.STATUS_NORMAL_CLOSURE <= code <= common.STATUS_USER_PRIVATE_MAX:
+        raise BadOperationException('close code %d is outside of 1000 to 4999' % code)
+    if code in (common.STATUS_NO_STATUS_RECEIVED, common.STATUS_ABNORMAL_CLOSURE, common.STATUS_TLS_HANDSHAKE):
+        raise BadOperationException('close code %d is never sent' % code)
+    return struct.pack('!H', code) + reason.encode('utf-8')
+
+
+def parse_frame(receive_bytes, logger=None, ws_version=common.VERSION_HYBI_LATEST, unmask_receive=True):
+    """Reads one frame: ``(opcode, payload, fin, rsv1, rsv2, rsv3)``.
+
+    ``receive_bytes(n)`` gives exactly ``n`` bytes. ``unmask_receive`` says whether frames must be masked
+    or must not; the other kind raises :class:`InvalidFrameException`, as does a length of 2**63 and more.
+    """
+    first = receive_bytes(1)[0]
+    second = receive_bytes(1)[0]
+    masked = second >> 7
+    if bool(masked) != bool(unmask_receive):
+        raise InvalidFrameException('a frame is masked and must not be' if masked
+                                    else 'a frame is not masked and must be')
+    length = second & 0x7f
+    minimal = True
+    if length == 126:
+        length, = struct.unpack('!H', receive_bytes(2))
+        minimal = length >= 126
+    elif length == 127:
+        length, = struct.unpack('!Q', receive_bytes(8))
+        if length >= 1 << 63:
+            raise InvalidFrameException('a length has 63 bits at most: %d' % length)
+        minimal = length > 0xffff
+    if not minimal and logger is not None:
+        logger.warning('The length %d of a frame is not in its shortest form', length)
+    if masked:
+        key = receive_bytes(4)
+        payload = _linkspan.mask(receive_bytes(length), key, 0)
+    else:
+        payload = receive_bytes(length)
+    return first & 0xf, payload, first >> 7, first >> 6 & 1, first >> 5 & 1, first >> 4 & 1
+
+
+class FragmentedFrameBuilder:
+    """Makes the frames of messages: the first says what it is, those that follow continue it."""
+
+    def __init__(self, mask, frame_filters=[], encode_utf8=True):
+        self._mask = mask
+        self._frame_filters = frame_filters
+        self._encode_utf8 = encode_utf8
+        # The kind of the message that is open, None between messages.
+        self._open = None
+
+    def build(self, payload_data, end, binary):
+        """One frame. Raises ``ValueError`` when ``binary`` changes inside a message."""
+        kind = common.OPCODE_BINARY if binary else common.OPCODE_TEXT
+        if self._open is None:
+            opcode = kind
+        elif self._open == kind:
+            opcode = common.OPCODE_CONTINUATION
+        else:
+            raise ValueError('a message cannot change between text and binary')
+        create = create_binary_frame if binary or not self._encode_utf8 else create_text_frame
+        frame = create(payload_data, opcode, 1 if end else 0, self._mask, self._frame_filters)
+        self._open = None if end else kind
+        return frame
+
+
+class StreamOptions:
+    """How a :class:`Stream` behaves.
+
+    Filters have a method ``filter``: ``filter(frame)`` changes a frame; ``filter(message, end, binary)``
+    and, for what comes in, ``filter(message)`` give a message back.
+    """
+
+    def __init__(self):
+        self.outgoing_frame_filters = []
+        self.incoming_frame_filters = []
+        self.outgoing_message_filters = []
+        self.incoming_message_filters = []
+        # Off where a filter has made bytes of the text already.
+        self.encode_text_message_to_utf8 = True
+        self.mask_send = False
+        self.unmask_receive = True
+
+
+class Stream:
+    """An open WebSocket: ``request.ws_stream`` of a handler.
+
+    One thread may receive while others send. ``request.client_terminated`` and
+    ``request.server_terminated`` say which close frames have passed.
+    """
+
+    def __init__(self, request, options):
+        self._logger = util.get_class_logger(self)
+        self._options = options
+        self._request = request
+        request.client_terminated = False
+        request.server_terminated = False
+        self._writer = FragmentedFrameBuilder(
+            options.mask_send, options.outgoing_frame_filters, options.encode_text_message_to_utf8)
+        # Bodies of pings without a pong yet.
+        self._ping_queue = deque()
+        # Payloads of the message that is being received in fragments, and its opcode.
+        self._received_fragments = []
+        self._fragmented_opcode = None
+        # What the last frame belonged to.
+        self._original_opcode = None
+        self._utf8 = None
+        # Frames leave one at a time, and a compressor sees them in the order in which they leave.
+        self._sending = threading.RLock()
+
+    # Receiving.
+
+    def receive_message(self):
+        """Waits for a message: ``str`` for text, ``bytes`` for binary, ``None`` when the peer has closed.
+
+        Pings are answered inside. Raises :class:`BadOperationException` after the close,
+        :class:`ConnectionTerminatedException` when the connection ends without one, and
+        :class:`InvalidFrameException`, :class:`UnsupportedFrameException`, :class:`InvalidUTF8Exception`.
+        """
+        if self._request.client_terminated:
+            raise BadOperationException('the client has closed, so there is nothing more to receive')
+        while True:
+            frame = self._receive_frame_as_frame_object()
+            if common.is_control_opcode(frame.opcode) and len(frame.payload) > _MAX_CONTROL_PAYLOAD:
+                raise InvalidFrameException(
+                    'the payload of a control frame is %d bytes, 125 are allowed' % len(frame.payload))
+            for frame_filter in self._options.incoming_frame_filters:
+                frame_filter.filter(frame)
+            if frame.rsv1 or frame.rsv2 or frame.rsv3:
+                raise UnsupportedFrameException(
+                    'a reserved bit is set: RSV1 %d, RSV2 %d, RSV3 %d' % (frame.rsv1, frame.rsv2, frame.rsv3))
+            message = self._get_message_from_frame(frame)
+            if message is None:
+                continue
+            for message_filter in self._options.incoming_message_filters:
+                message = message_filter.filter(message)
+            opcode = self._original_opcode
+            if opcode == common.OPCODE_TEXT:
+                try:
+                    return message.decode('utf-8')
+                except UnicodeDecodeError as e:
+                    raise InvalidUTF8Exception(e)
+            if opcode == common.OPCODE_BINARY:
+                return message
+            if opcode == common.OPCODE_CLOSE:
+                self._process_close_message(message)
+                return None
+            if opcode == common.OPCODE_PING:
+                self._process_ping_message(message)
+            elif opcode == common.OPCODE_PONG:
+                self._process_pong_message(message)
+            else:
+                raise UnsupportedFrameException('opcode %d is reserved' % opcode)
+
+    def get_last_received_opcode(self):
+        """The opcode of what :meth:`receive_message` gave last: 1 text, 2 binary, 8 close."""
+        return self._original_opcode
+
+    def receive_filtered_frame(self):
+        """One unfragmented text or binary frame behind all filters, as :class:`Frame`."""
+        frame = self._receive_frame_as_frame_object()
+        for frame_filter in self._options.incoming_frame_filters:
+            frame_filter.filter(frame)
+        if frame.opcode not in (common.OPCODE_TEXT, common.OPCODE_BINARY) or not frame.fin:
+            raise InvalidFrameException('expected one whole text or binary frame, found opcode %d' % frame.opcode)
+        for message_filter in self._options.incoming_message_filters:
+            frame.payload = message_filter.filter(frame.payload)
+        return frame
+
+    def receive_bytes(self, length):
+        """Exactly ``length`` raw bytes; :class:`ConnectionTerminatedException` when there are fewer."""
+        if length <= 0:
+            return b''
+        part = self._read(length)
+        if len(part) == length:
+            return part
+        parts = [part]
+        missing = length - len(part)
+        while missing > 0:
+            part = self._read(missing)
+            parts.append(part)
+            missing -= len(part)
+        return b''.join(parts)
+
+    def _read(self, length):
+        try:
+            data = self._request.connection.read(length)
+        except OSError as e:
+            raise ConnectionTerminatedException('receiving failed: %s' % e)
+        if not data:
+            raise ConnectionTerminatedException(
+                'the peer %r ended the connection' % (self._request.connection.remote_addr,))
+        return data
+
+    def _read_until(self, delim_char):
+        taken = bytearray()
+        while True:
+            c = self._read(1)
+            if c == delim_char:
+                return bytes(taken)
+            taken += c
+
+    def _receive_frame(self):
+        return parse_frame(receive_bytes=self.receive_bytes, logger=self._logger,
+                           ws_version=self._request.ws_version, unmask_receive=self._options.unmask_receive)
+
+    def _receive_frame_as_frame_object(self):
+        opcode, payload, fin, rsv1, rsv2, rsv3 = self._receive_frame()
+        return Frame(fin=fin, rsv1=rsv1, rsv2=rsv2, rsv3=rsv3, opcode=opcode, payload=payload)
+
+    def _get_message_from_frame(self, frame):
+        """The payload of the message that this frame completes, or ``None``."""
+        opcode = frame.opcode
+        if common.is_control_opcode(opcode):
+            # RFC 6455 5.4, 5.5: never in fragments, and allowed between those of a message.
+            if not frame.fin:
+                raise InvalidFrameException('a control frame is fragmented')
+            self._original_opcode = opcode
+            return frame.payload
+        if opcode == common.OPCODE_CONTINUATION:
+            if self._fragmented_opcode is None:
+                raise InvalidFrameException('a continuation frame without a message to continue')
+        elif self._fragmented_opcode is not None:
+            raise InvalidFrameException('a new message inside another one')
+        elif frame.fin:
+            self._original_opcode = opcode
+            return frame.payload
+        else:
+            self._fragmented_opcode = opcode
+            self._utf8 = None
+            if opcode == common.OPCODE_TEXT and not self._options.incoming_message_filters:
+                self._utf8 = _linkspan.Utf8()
+        self._original_opcode = self._fragmented_opcode
+        if self._utf8 is not None and not self._utf8.feed(frame.payload):
+            # RFC 6455 8.1: at the first bad byte, not only at the end.
+            raise InvalidUTF8Exception('a text message is not UTF-8')
+        self._received_fragments.append(frame.payload)
+        if not frame.fin:
+            return None
+        message = b''.join(self._received_fragments)
+        self._received_fragments = []
+        self._fragmented_opcode = None
+        return message
+
+    def _process_close_message(self, message):
+        request = self._request
+        request.client_terminated = True
+        if len(message) == 0:
+            request.ws_close_code = common.STATUS_NO_STATUS_RECEIVED
+        elif len(message) == 1:
+            raise InvalidFrameException('a close frame of one byte')
+        else:
+            request.ws_close_code, = struct.unpack('!H', message[:2])
+            request.ws_close_reason = message[2:].decode('utf-8', 'replace')
+        if request.server_terminated:
+            # The answer to ours.
+            return
+        code, reason = common.STATUS_NORMAL_CLOSURE, ''
+        if hasattr(request, '_dispatcher'):
+            code, reason = request._dispatcher.passive_closing_handshake(request)
+            if code is None and reason:
+                self._logger.warning('The handler closes with a reason but no code; the reason %r is left out', reason)
+                reason = ''
+            elif reason is None:
+                reason = ''
+        if len(message) >= 2:
+            # The handler has seen what came; the answer names the rule that was broken.
+            if not _may_be_received(request.ws_close_code):
+                code, reason = common.STATUS_PROTOCOL_ERROR, ''
+            elif not _linkspan.Utf8().feed(message[2:], True):
+                code, reason = common.STATUS_INVALID_FRAME_PAYLOAD_DATA, ''
+        self._send_closing_handshake(code, reason)
+
+    def _process_ping_message(self, message):
+        try:
+            handler = self._request.on_ping_handler
+            if handler:
+                handler(self._request, message)
+                return
+        except AttributeError:
+            pass
+        self._send_pong(message)
+
+    def _process_pong_message(self, message):
+        # RFC 6455 5.5.3: a pong answers the latest ping, and with it all before.
+        for index, body in enumerate(self._ping_queue):
+            if body == message:
+                for _ in range(index + 1):
+                    self._ping_queue.popleft()
+                break
+        try:
+            handler = self._request.on_pong_handler
+            if handler:
+                handler(self._request, message)
+        except AttributeError:
+            pass
+
+    # Sending.
+
+    def send_message(self, message, end=True, binary=False):
+        """Sends a text (``str``) or, with ``binary``, any bytes-like object.
+
+        With ``end=False`` it is a fragment, and the message goes on with the next call. Raises
+        :class:`BadOperationException` after :meth:`close_connection`, and what the connection raises when
+        the peer is gone.
+        """
+        if self._request.server_terminated:
+            raise BadOperationException('this end has closed, so nothing more can be sent')
+        if binary and isinstance(message, str):
+            raise BadOperationException('a binary message is bytes, not str')
+        with self._sending:
+            for message_filter in self._options.outgoing_message_filters:
+                message = message_filter.filter(message, end, binary)
+            try:
+                frame = self._writer.build(message, end, binary)
+            except ValueError as e:
+                raise BadOperationException(e)
+            self._write(frame)
+
+    def send_ping(self, body, binary=False):
+        """Sends a ping of at most 125 bytes; a ``str`` is encoded unless ``binary``."""
+        if not binary and isinstance(body, str):
+            body = body.encode('utf-8')
+        frame = create_ping_frame(body, self._options.mask_send, self._options.outgoing_frame_filters)
+        self._write(frame)
+        self._ping_queue.append(body)
+
+    def _send_pong(self, body):
+        frame = create_pong_frame(body, self._options.mask_send, self._options.outgoing_frame_filters)
+        self._write(frame)
+
+    def close_connection(self, code=common.STATUS_NORMAL_CLOSURE, reason='', wait_response=True):
+        """Closes with a code and a reason, or with neither, and waits for the peer's answer.
+
+        Nothing happens when this end has closed already. Going away (1001) and protocol errors (1002) do
+        not wait. Raises :class:`ConnectionTerminatedException` when something else than the answer comes.
+        """
+        if self._request.server_terminated:
+            return
+        if code is None:
+            if reason is not None and len(reason) > 0:
+                raise BadOperationException('a close without a code has no reason')
+            reason = ''
+        elif not isinstance(reason, (str, bytes)):
+            raise BadOperationException('a close reason is a str, not %s' % type(reason).__name__)
+        self._send_closing_handshake(code, reason)
+        if code in (common.STATUS_GOING_AWAY, common.STATUS_PROTOCOL_ERROR) or not wait_response:
+            return
+        # A peer in the middle of something may send it first; the original takes that for a failure too.
+        if self.receive_message() is not None:
+            raise ConnectionTerminatedException('the peer sent a message instead of its close frame')
+
+    def _send_closing_handshake(self, code, reason):
+        body = create_closing_handshake_body(code, reason)
+        frame = create_close_frame(
+            body, mask=self._options.mask_send, frame_filters=self._options.outgoing_frame_filters)
+        self._request.server_terminated = True
+        self._write(frame)
+
+    def _write(self, bytes_to_write):
+        try:
+            with self._sending:
+                self._request.connection.write(bytes_to_write)
+        except Exception as e:
+            util.prepend_message_to_exception(
+                'sending to %r failed: ' % (self._request.connection.remote_addr,), e)
+            raise
+
+
+def _may_be_received(code):
+    return code in _CODES_OF_THE_REGISTRY or 3000 <= code <= 4999

@@ -1,0 +1,18 @@
+//! The native half of the Python wheel: `linkspan._linkspan`. This file is the module's table of contents.
+
+mod buffers;
+mod errors;
+mod utf8;
+
+/// Native code under `linkspan` and `mod_pywebsocket`; the names may change with each release.
+#[pyo3::pymodule(gil_used = false)]
+mod _linkspan {
+    #[pymodule_export]
+    use super::buffers::mask;
+    #[pymodule_export]
+    use super::utf8::Utf8;
+
+    #[pymodule_export]
+    #[allow(non_upper_case_globals)]
+    const __version__: &str = env!("CARGO_PKG_VERSION");
+}

@@ -1,0 +1,38 @@
+//! [`Utf8`]: the check of a text that comes in pieces.
+
+use std::sync::{Mutex, PoisonError};
+
+use pyo3::buffer::PyBuffer;
+use pyo3::prelude::*;
+
+use linkspan::protocol::utf8;
+
+/// Checks a text piece by piece.
+#[pyclass(frozen, module = "linkspan._linkspan")]
+pub(crate) struct Utf8 {
+    // What is checked so far; `None` once a byte was bad.
+    text: Mutex<Option<utf8::Utf8>>,
+}
+
+#[pymethods]
+impl Utf8 {
+    #[new]
+    fn new() -> Utf8 {
+        Utf8 { text: Mutex::new(Some(utf8::Utf8::new())) }
+    }
+
+    /// Takes the next piece, and whether it is the last. `False` when the text is not UTF-8, from the first bad byte on.
+    #[pyo3(signature = (data, end = false))]
+    fn feed(&self, py: Python<'_>, data: &Bound<'_, PyAny>, end: bool) -> PyResult<bool> {
+        let data = PyBuffer::<u8>::get(data)?.to_vec(py)?;
+        let mut text = self.text.lock().unwrap_or_else(PoisonError::into_inner);
+        let good = match text.as_mut() {
+            Some(text) => text.push(&data).is_ok() && (!end || text.finish().is_ok()),
+            None => false,
+        };
+        if !good {
+            *text = None;
+        }
+        Ok(good)
+    }
+}

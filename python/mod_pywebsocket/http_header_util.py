@@ -106,7 +106,8 @@ def quote_if_necessary(s):
     """``s`` when it is a token, else a quoted string with its content."""
     if s and not any(c in _SEPARATORS or _is_ctl(c) or not _is_char(c) for c in s):
         return s
-    escaped = ''.join('\\' + c if c in '"\\' or _is_ctl(c) else c for c in s)
+    # A backslash stays as it is: what pywebsocket3 writes.
+    escaped = ''.join('\\' + c if c == '"' or _is_ctl(c) else c for c in s)
     return '"' + escaped + '"'
 
 

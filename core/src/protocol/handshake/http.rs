@@ -1,6 +1,7 @@
 //! HTTP/1.1 heads: where one ends, what it says, how a field is written.
 
-use std::mem::MaybeUninit;
+use std::borrow::Cow;
+use std::mem::{self, MaybeUninit};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -81,12 +82,19 @@ impl Headers {
 
     /// The first value of `name`.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v)
+        self.get_all(name).next()
     }
 
     /// All values of `name`, in order.
-    pub fn get_all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        self.iter().filter(move |(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v)
+    pub fn get_all<'a, 'n>(&'a self, name: &'n str) -> impl Iterator<Item = &'a str> + use<'a, 'n> {
+        let mut start = 0;
+        self.ends.iter().filter_map(move |&(name_end, value_end)| {
+            let begin = mem::replace(&mut start, value_end);
+            // Bytes: most fields differ in length already, and a slice of text would look at its edges first.
+            let is_it = name_end - begin == name.len()
+                && self.text.as_bytes()[begin..name_end].eq_ignore_ascii_case(name.as_bytes());
+            is_it.then(|| &self.text[name_end..value_end])
+        })
     }
 
     /// Name and value of each field, in order, names as they were written.
@@ -105,19 +113,20 @@ impl Headers {
     }
 
     fn from_parsed(fields: &[httparse::Header<'_>]) -> Headers {
-        let bytes = fields.iter().map(|field| field.name.len() + field.value.len()).sum();
-        let mut headers = Headers { text: String::with_capacity(bytes), ends: Vec::with_capacity(fields.len()) };
+        let mut ends = Vec::with_capacity(fields.len());
+        let mut text = Vec::with_capacity(fields.iter().map(|field| field.name.len() + field.value.len()).sum());
         for field in fields {
-            headers.text.push_str(field.name);
-            let name_end = headers.text.len();
-            match str::from_utf8(field.value) {
-                Ok(value) => headers.text.push_str(value),
-                // RFC 9110 5.5: bytes above 127 are opaque; as Latin-1 each of them has a character.
-                Err(_) => headers.text.extend(field.value.iter().map(|&byte| char::from(byte))),
-            }
-            headers.ends.push((name_end, headers.text.len()));
+            text.extend_from_slice(field.name.as_bytes());
+            let name_end = text.len();
+            text.extend_from_slice(field.value);
+            ends.push((name_end, text.len()));
         }
-        headers
+        // One look at the whole will do: a name in ASCII stands between any two values, so that what is
+        // UTF-8 together is UTF-8 in each part.
+        match String::from_utf8(text) {
+            Ok(text) => Headers { text, ends },
+            Err(_) => Headers::from_pairs(fields.iter().map(|field| (field.name, characters(field.value)))),
+        }
     }
 }
 
@@ -212,6 +221,14 @@ impl Response {
     }
 }
 
+/// A value as text. RFC 9110 5.5: bytes above 127 are opaque; as Latin-1 each of them has a character.
+fn characters(value: &[u8]) -> Cow<'_, str> {
+    match str::from_utf8(value) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => value.iter().map(|&byte| char::from(byte)).collect(),
+    }
+}
+
 /// Whether this is a token (RFC 9110 5.6.2).
 pub fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(is_token_byte)
@@ -219,12 +236,14 @@ pub fn is_token(text: &str) -> bool {
 
 /// Whether a token may hold this byte (RFC 9110 5.6.2).
 pub(super) fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+    // A comparison each: in so short a list a search is dearer.
+    matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'!' | b'#' | b'$' | b'%' | b'&'
+        | b'\'' | b'*' | b'+' | b'^' | b'`' | b'|' | b'~')
 }
 
 /// Whether this can name a server, as `Host` does: no white space, nothing that ends an authority (RFC 3986 3.2).
 pub(super) fn is_authority(host: &str) -> bool {
-    let ends = |byte: u8| byte.is_ascii_control() || b" ,/?#@\\\"<>".contains(&byte);
+    let ends = |byte| matches!(byte, 0..=b' ' | 127 | b',' | b'/' | b'?' | b'#' | b'@' | b'\\' | b'"' | b'<' | b'>');
     !host.is_empty() && !host.bytes().any(ends)
 }
 

@@ -89,9 +89,13 @@ fn judge_body(headers: &Headers) -> Result<(), Fault> {
 
 /// The only value of a header that must be there once.
 fn single<'a>(headers: &'a Headers, name: &'static str) -> Result<&'a str, Fault> {
+    at_most_one(headers, name)?.ok_or(Fault::HeaderMissing(name))
+}
+
+fn at_most_one<'a>(headers: &'a Headers, name: &'static str) -> Result<Option<&'a str>, Fault> {
     let mut values = headers.get_all(name);
-    let value = values.next().ok_or(Fault::HeaderMissing(name))?;
-    if values.next().is_some() { Err(Fault::HeaderInvalid(name)) } else { Ok(value) }
+    let value = values.next();
+    if value.is_some() && values.next().is_some() { Err(Fault::HeaderInvalid(name)) } else { Ok(value) }
 }
 
 fn judge_word(headers: &Headers, name: &'static str, word: &str) -> Result<(), Fault> {
@@ -108,10 +112,7 @@ fn judge_key(key: &str) -> Result<String, Fault> {
 
 /// RFC 6455 4.2.1 item 7 and 10.2: a browser says on whose behalf it asks.
 fn judge_origin(headers: &Headers, config: &Config) -> Result<(), Fault> {
-    if headers.get("origin").is_none() {
-        return Ok(());
-    }
-    let origin = single(headers, "Origin")?;
+    let Some(origin) = at_most_one(headers, "Origin")? else { return Ok(()) };
     let is_allowed = config.origins.is_empty() || config.origins.iter().any(|one| one.eq_ignore_ascii_case(origin));
     if is_allowed { Ok(()) } else { Err(Fault::OriginNotAllowed) }
 }
@@ -119,10 +120,11 @@ fn judge_origin(headers: &Headers, config: &Config) -> Result<(), Fault> {
 /// RFC 6455 4.2.1 item 8 and 4.1 item 10: tokens, no two of them the same.
 fn judge_subprotocols(headers: &Headers) -> Result<Vec<String>, Fault> {
     const NAME: &str = "Sec-WebSocket-Protocol";
-    if headers.get(NAME).is_none() {
+    let mut values = headers.get_all(NAME).peekable();
+    if values.peek().is_none() {
         return Ok(Vec::new());
     }
-    let offered: Vec<&str> = headers.get_all(NAME).flat_map(list_items).collect();
+    let offered: Vec<&str> = values.flat_map(list_items).collect();
     let mut sorted = offered.clone();
     sorted.sort_unstable();
     let is_good = !offered.is_empty()

@@ -103,7 +103,8 @@ fn span(from: UnixTime, to: UnixTime) -> String {
     format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
 }
 
-/// `DnsName("a.example")` is `a.example`.
+/// `DnsName("a.example")` is `a.example`, `IpAddress(127.0.0.1)` is `127.0.0.1`.
 fn bare(name: &str) -> &str {
-    name.split('"').nth(1).unwrap_or(name)
+    let inner = name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')')).unwrap_or(name);
+    inner.trim_matches('"')
 }

@@ -13,6 +13,7 @@ use std::cell::RefCell;
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::mem;
+use std::ops::Deref;
 
 use rustls::client::{ClientConnectionData, UnbufferedClientConnection};
 use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
@@ -165,7 +166,7 @@ impl TlsStream {
     }
 
     pub(super) fn flush(&mut self) -> io::Result<bool> {
-        if self.outgoing.is_empty() && self.is_handshaking() {
+        if self.outgoing.is_empty() && self.is_handshaking() && matches!(self.end, End::Not) {
             // The client speaks first.
             let (_, step) = self.session.advance(&mut self.incoming, &mut self.outgoing, &mut |_| ());
             if let Step::Failed(error) = step {
@@ -198,7 +199,7 @@ impl TlsStream {
     }
 
     pub(super) fn shutdown_write(&mut self) -> io::Result<()> {
-        if !mem::replace(&mut self.is_closing, true) {
+        if !mem::replace(&mut self.is_closing, true) && !matches!(self.end, End::Failed(_)) {
             self.session.close(&mut self.incoming, &mut self.outgoing);
         }
         self.flush().map(drop)
@@ -294,8 +295,7 @@ impl TlsStream {
                 }
                 Step::Failed(error) => {
                     self.end = End::Failed(explain(&error, self.session.who()));
-                    // rustls has queued an alert for the peer.
-                    self.session.advance(&mut buffer[start..filled], &mut self.outgoing, &mut |_| ());
+                    self.session.alert(&mut self.outgoing);
                     start = filled;
                     break;
                 }
@@ -369,6 +369,13 @@ impl Session {
         }
     }
 
+    fn alert(&mut self, outgoing: &mut Vec<u8>) {
+        match self {
+            Session::Client(client) => alert(client, outgoing),
+            Session::Server(server) => alert(server, outgoing),
+        }
+    }
+
     fn close(&mut self, incoming: &mut [u8], outgoing: &mut Vec<u8>) {
         match self {
             Session::Client(client) => close(client, incoming, outgoing),
@@ -378,7 +385,7 @@ impl Session {
 }
 
 /// What two kinds of connection have in common that rustls gives no common name.
-trait Side {
+trait Side: Deref<Target: Deref<Target = CommonState>> {
     type Data;
 
     fn process<'c, 'i>(&'c mut self, incoming: &'i mut [u8]) -> UnbufferedStatus<'c, 'i, Self::Data>;
@@ -470,6 +477,17 @@ fn encrypt<S: Side>(
             Ok(ConnectionState::TransmitTlsData(transmit)) => transmit.done(),
             Ok(_) => return Err(io::ErrorKind::BrokenPipe.into()),
             Err(error) => return Err(io::Error::new(io::ErrorKind::InvalidData, error)),
+        }
+    }
+}
+
+/// After a failure: queues what rustls wants the peer to be told of it. Nothing else may be asked of
+/// `side` any more: it may hold places in a buffer that is gone.
+fn alert<S: Side>(side: &mut S, outgoing: &mut Vec<u8>) {
+    while side.wants_write() {
+        match side.process(&mut []).state {
+            Ok(ConnectionState::EncodeTlsData(data)) => queue(data, outgoing),
+            _ => return,
         }
     }
 }

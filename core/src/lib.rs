@@ -1,6 +1,8 @@
 //! Linkspan: WebSocket (RFC 6455, RFC 7692). One engine, three ways to drive it.
 #![forbid(unsafe_code)]
 
+mod clock;
+pub mod connector;
 mod error;
 pub mod net;
 pub mod protocol;

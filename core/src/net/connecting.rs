@@ -6,10 +6,10 @@ use mio::Interest;
 use mio::unix::SourceFd;
 
 use super::connection::{Connection, ConnectionId, Mode};
-use super::connector::Step;
 use super::context::Context;
 use super::inner::{Inner, token};
 use super::turn::Turn;
+use crate::connector::Step;
 use crate::error::Error;
 use crate::protocol::Misuse;
 use crate::transport::Transport;

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::io::{self, IoSlice};
 
-use super::connector::Connecting;
 use super::context::ReadyState;
 use super::raw::Raw;
+use crate::connector::Connecting;
 use crate::protocol::{Engine, MAX_SLICES, Phase, Time};
 use crate::transport::Transport;
 

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::connection::{Connection, ConnectionId, Mode, Released, Written, write};
-use super::connector::{ConnectOptions, Connecting};
 use super::handler::Handler;
 use super::inner::{Drain, GATHER, Inner};
 use super::listener::{ListenOptions, Listener};
 use super::listening::Listening;
 use super::raw::Raw;
 use super::remote::Remote;
+use crate::connector::{ConnectOptions, Connecting};
 use crate::error::Error;
 use crate::protocol::handshake::{Accept, Reject};
 use crate::protocol::{Chunk, CloseCode, Config, Engine, Keys, MessageKind, Misuse, Time};

@@ -3,7 +3,6 @@
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
 
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
@@ -14,6 +13,7 @@ use super::handler::Handler;
 use super::listening::Listening;
 use super::remote::{Command, Remote, Shared};
 use super::timers::Timers;
+use crate::clock;
 use crate::error::Error;
 use crate::protocol::{CloseCode, Time};
 use crate::transport::Transport;
@@ -25,7 +25,6 @@ pub(super) const GATHER: usize = 256 << 10;
 pub(super) struct Inner {
     pub(super) shared: Arc<Shared>,
     pub(super) registry: Registry,
-    epoch: Instant,
     /// Read once a turn.
     pub(super) now: Time,
     /// A slot is vacant, live, or (holding `None`) never used again.
@@ -55,7 +54,6 @@ impl Inner {
         Inner {
             shared,
             registry,
-            epoch: Instant::now(),
             now: Time::ZERO,
             connections: Slab::new(),
             handlers: Slab::new(),
@@ -74,7 +72,7 @@ impl Inner {
 
     /// Reads the clock.
     pub(super) fn tick(&mut self) -> Time {
-        self.now = Time::from_millis(self.epoch.elapsed().as_millis() as u64);
+        self.now = clock::now();
         self.now
     }
 

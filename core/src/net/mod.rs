@@ -7,7 +7,6 @@
 
 mod connecting;
 mod connection;
-mod connector;
 mod context;
 mod event_loop;
 mod handler;
@@ -16,18 +15,16 @@ mod listener;
 mod listening;
 mod raw;
 mod remote;
-mod resolver;
 mod server;
 mod table;
 mod timers;
 mod turn;
 
 pub use self::connection::{ConnectionId, Released};
-pub use self::connector::{ConnectOptions, Connecting, Step};
 pub use self::context::{Adopt, Context, HandlerId, ListenerId, ReadyState, Sent};
 pub use self::event_loop::EventLoop;
 pub use self::handler::{Decision, Handler};
 pub use self::listener::{Heads, ListenOptions, Listener};
 pub use self::remote::Remote;
-pub use self::resolver::{Answer, Resolve, SystemResolver};
 pub use self::server::{Server, ServerOptions};
+pub use crate::connector::{Answer, ConnectOptions, Connecting, Resolve, Step, SystemResolver};

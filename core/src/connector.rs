@@ -7,8 +7,10 @@
 //!     └──── no address, none answers, deadline ────────────────► Failed
 //! ```
 //!
-//! It knows no poll: whoever drives it watches the sockets that it names and calls [`Connecting::next_step`]
+//! It knows no poll and belongs to no driver: whoever drives it watches the sockets that it names and calls [`Connecting::next_step`]
 //! whenever anything may have changed.
+
+mod resolver;
 
 use std::collections::VecDeque;
 use std::io;
@@ -20,7 +22,7 @@ use std::time::Duration;
 use nix::libc::EINPROGRESS;
 use socket2::{Domain, SockAddr, Type};
 
-use super::resolver::{Answer, Resolve, SystemResolver};
+pub use self::resolver::{Answer, Resolve, SystemResolver};
 use crate::error::Error;
 use crate::protocol::handshake::Uri;
 use crate::protocol::{Config, Engine, Misuse, Time};
@@ -192,6 +194,11 @@ impl Connecting {
     /// The socket to watch after [`Step::Watch`].
     pub fn newest(&self) -> Option<BorrowedFd<'_>> {
         self.attempts.last().map(|attempt| attempt.socket.as_fd())
+    }
+
+    /// All sockets to watch, oldest first.
+    pub fn watched(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.attempts.iter().map(|attempt| attempt.socket.as_fd())
     }
 
     /// When [`Connecting::next_step`] is to be called at the latest.

@@ -8,6 +8,7 @@ use mio::unix::SourceFd;
 use super::connection::{Connection, ConnectionId, Mode};
 use super::context::Context;
 use super::inner::{Inner, token};
+use super::raw::Raw;
 use super::turn::Turn;
 use crate::connector::Step;
 use crate::error::Error;
@@ -60,10 +61,11 @@ impl Turn<'_> {
 /// The engine has waited long enough.
 fn become_websocket(inner: &mut Inner, id: ConnectionId) -> Option<&mut Connection> {
     let connection = inner.find(id)?;
-    let Mode::Connecting(connecting) = std::mem::replace(&mut connection.mode, Mode::Raw(Box::default())) else {
-        return None;
-    };
-    connection.mode = Mode::WebSocket(connecting.into_engine());
+    let Mode::Connecting(connecting) = &connection.mode else { return None };
+    let vacant = Mode::Raw(Box::new(Raw::new(connecting.engine().config().clone())));
+    if let Mode::Connecting(connecting) = std::mem::replace(&mut connection.mode, vacant) {
+        connection.mode = Mode::WebSocket(connecting.into_engine());
+    }
     Some(connection)
 }
 

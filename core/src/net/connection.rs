@@ -6,7 +6,7 @@ use std::io::{self, IoSlice};
 use super::context::ReadyState;
 use super::raw::Raw;
 use crate::connector::Connecting;
-use crate::protocol::{Engine, MAX_SLICES, Phase, Time};
+use crate::protocol::{Config, Engine, MAX_SLICES, Phase, Time};
 use crate::transport::Transport;
 
 const SLOT_BITS: u32 = 20;
@@ -83,14 +83,20 @@ pub(super) enum Mode {
 /// One live stream: a transport, what speaks on it, and the loop's own notes.
 #[derive(Debug)]
 pub(super) struct Connection {
+    /// Its name; given with its slot.
+    pub(super) id: ConnectionId,
     pub(super) mode: Mode,
     pub(super) transport: Option<Transport>,
     /// Bytes read and not eaten: the application has paused, or a request waits for its answer.
     pub(super) unread: Option<Box<[u8]>>,
     pub(super) user: u64,
+    /// What the table shows: waiting bytes…
+    pub(super) shown_waiting: u64,
     /// The deadline that is queued in the loop's timers; the far future when none is.
     pub(super) armed: Time,
     pub(super) handler: u32,
+    /// …and state.
+    pub(super) shown_state: ReadyState,
     /// The socket may have more to read.
     pub(super) is_readable: bool,
     /// The socket took less than it was given.
@@ -114,10 +120,13 @@ pub(super) struct Connection {
 impl Connection {
     pub(super) fn new(mode: Mode, transport: Option<Transport>, unread: Vec<u8>, handler: u32) -> Connection {
         Connection {
+            id: ConnectionId(u64::MAX),
             mode,
             transport,
             unread: if unread.is_empty() { None } else { Some(unread.into_boxed_slice()) },
             user: 0,
+            shown_waiting: 0,
+            shown_state: ReadyState::Connecting,
             armed: Time::from_millis(u64::MAX),
             handler,
             is_readable: true,
@@ -154,6 +163,26 @@ impl Connection {
         }
     }
 
+    /// Its limits and marks.
+    #[inline]
+    pub(super) fn config(&self) -> &Config {
+        match &self.mode {
+            Mode::WebSocket(engine) => engine.config(),
+            Mode::Raw(raw) => &raw.config,
+            Mode::Connecting(connecting) => connecting.engine().config(),
+        }
+    }
+
+    /// Whether nothing is left to do once all was written: the common end of a turn.
+    #[inline]
+    pub(super) fn is_quiet(&self) -> bool {
+        match &self.mode {
+            Mode::WebSocket(engine) => !engine.is_ending() && !self.is_broken && !self.is_high,
+            Mode::Raw(_) => false,
+            Mode::Connecting(_) => true,
+        }
+    }
+
     /// Everything that waits to leave, framing included.
     pub(super) fn outgoing_bytes(&self) -> usize {
         match &self.mode {
@@ -176,16 +205,21 @@ impl Connection {
     pub(super) fn flush(&mut self) {
         let Some(transport) = &mut self.transport else { return };
         while !self.is_blocked && !self.is_broken {
-            let mut slices = [IoSlice::new(&[]); MAX_SLICES];
-            let filled = match &self.mode {
-                Mode::WebSocket(engine) => engine.outgoing(&mut slices),
-                Mode::Raw(raw) => raw.outbox.slices(&mut slices),
-                Mode::Connecting(_) => 0,
+            let outbox = match &self.mode {
+                Mode::WebSocket(engine) => engine.outbox(),
+                Mode::Raw(raw) => &raw.outbox,
+                Mode::Connecting(_) => break,
             };
-            if filled == 0 {
+            let written = if outbox.is_empty() {
                 break;
-            }
-            match write(transport, &slices[..filled]) {
+            } else if outbox.has_chunks() {
+                let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+                let filled = outbox.slices(&mut slices);
+                write(transport, &slices[..filled])
+            } else {
+                write(transport, &[IoSlice::new(outbox.front())])
+            };
+            match written {
                 Written::Bytes(n) => match &mut self.mode {
                     Mode::WebSocket(engine) => engine.sent(n),
                     Mode::Raw(raw) => raw.outbox.sent(n),

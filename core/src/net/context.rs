@@ -53,7 +53,7 @@ pub enum Adopt {
     /// As a WebSocket, from whatever state the engine is in.
     Engine(Box<Engine>),
     /// As bytes: [`Handler::on_bytes`] and [`Context::write`].
-    Raw,
+    Raw(Arc<Config>),
     /// As a server's end: a head that is handed over as it is ([`Handler::on_head`]), then bytes.
     Head(Arc<Config>),
 }
@@ -119,7 +119,7 @@ impl Context<'_> {
         let is_head = matches!(how, Adopt::Head(_));
         let mode = match how {
             Adopt::Engine(engine) => Mode::WebSocket(*engine),
-            Adopt::Raw => Mode::Raw(Box::default()),
+            Adopt::Raw(config) => Mode::Raw(Box::new(Raw::new(config))),
             Adopt::Head(config) => Mode::Raw(Box::new(Raw::with_head(config, self.inner.now))),
         };
         let mut connection = Connection::new(mode, Some(transport), unread, handler.0);
@@ -242,7 +242,7 @@ impl Context<'_> {
         if raw.is_finished {
             return Err(Misuse::Closed.into());
         }
-        let limit = Config::default().max_outbox_bytes;
+        let limit = raw.config.max_outbox_bytes;
         if raw.outbox.len() + bytes.len() > limit {
             return Err(Misuse::OutboxFull { limit }.into());
         }
@@ -390,11 +390,7 @@ impl Context<'_> {
         if connection.outgoing_bytes() > GATHER {
             connection.flush();
         }
-        let high = match &connection.mode {
-            Mode::WebSocket(engine) => engine.config().high_water_bytes,
-            Mode::Raw(_) | Mode::Connecting(_) => Config::default().high_water_bytes,
-        };
-        if connection.outgoing_bytes() > high {
+        if connection.outgoing_bytes() > connection.config().high_water_bytes {
             connection.is_high = true;
             return Sent::Buffered;
         }

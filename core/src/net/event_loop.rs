@@ -131,12 +131,11 @@ impl EventLoop {
                 token if listener_of(token).is_some() => self.accept(token),
                 Token(id) => {
                     let id = ConnectionId::from_u64(id as u64);
-                    if let Some(connection) = self.inner.find(id) {
-                        connection.is_readable |= event.is_readable();
-                        connection.is_hung_up |= event.is_read_closed() || event.is_error();
-                        connection.is_blocked &= !event.is_writable();
-                        self.drive(id);
-                    }
+                    let Some(connection) = self.inner.find(id) else { continue };
+                    connection.is_readable |= event.is_readable();
+                    connection.is_hung_up |= event.is_read_closed() || event.is_error();
+                    connection.is_blocked &= !event.is_writable();
+                    self.drive(id);
                 }
             }
         }

@@ -81,7 +81,7 @@ impl Inner {
     }
 
     /// Gives a connection a slot and a name, and looks after it soon.
-    pub(super) fn insert(&mut self, connection: Connection) -> Result<ConnectionId, Error> {
+    pub(super) fn insert(&mut self, mut connection: Connection) -> Result<ConnectionId, Error> {
         let slot = self.connections.vacant_key();
         let full =
             || Error::Misuse(crate::protocol::Misuse::ConfigInvalid("a loop holds at most 1,048,576 connections"));
@@ -89,6 +89,8 @@ impl Inner {
         let id = ConnectionId::new(self.shared.name.id, entry.generation(), slot);
         self.register(id, connection.transport.as_ref())?;
         entry.update(connection.ready_state(), 0);
+        connection.id = id;
+        connection.shown_state = connection.ready_state();
         self.connections.insert(Some(connection));
         self.shared.connections.fetch_add(1, Ordering::Relaxed);
         self.enqueue(id);
@@ -106,8 +108,8 @@ impl Inner {
     /// The connection that `id` names, whatever its state.
     #[inline]
     pub(super) fn find(&mut self, id: ConnectionId) -> Option<&mut Connection> {
-        self.shared.name.table.find(id)?;
-        self.connections.get_mut(id.slot())?.as_mut()
+        let connection = self.connections.get_mut(id.slot())?.as_mut()?;
+        (connection.id == id).then_some(connection)
     }
 
     /// The connection that `id` names, unless the application was told of its end.
@@ -121,13 +123,13 @@ impl Inner {
 
     #[inline]
     pub(super) fn peek(&self, id: ConnectionId) -> Option<&Connection> {
-        self.shared.name.table.find(id)?;
-        self.connections.get(id.slot())?.as_ref()
+        let connection = self.connections.get(id.slot())?.as_ref()?;
+        (connection.id == id).then_some(connection)
     }
 
     /// Takes a connection out: its id is dead.
     pub(super) fn remove(&mut self, id: ConnectionId) -> Option<Connection> {
-        self.shared.name.table.find(id)?;
+        self.find(id)?;
         let connection = self.connections.get_mut(id.slot())?.take()?;
         if let Some(fd) = connection.transport.as_ref().and_then(|transport| transport.fd()) {
             // A socket that is closed next leaves the poll by itself; one that is released must not be watched.
@@ -154,21 +156,7 @@ impl Inner {
     }
 
     pub(super) fn ids(&self) -> Vec<ConnectionId> {
-        let name = &self.shared.name;
-        let id = |slot| Some(ConnectionId::new(name.id, name.table.make(slot)?.generation(), slot));
-        self.connections.iter().filter(|(_, c)| c.is_some()).filter_map(|(slot, _)| id(slot)).collect()
-    }
-
-    /// Queues the connection's deadline, unless an earlier one is queued already.
-    #[inline]
-    pub(super) fn arm(&mut self, id: ConnectionId) {
-        let Some(connection) = self.find(id) else { return };
-        if let Some(at) = connection.next_timeout()
-            && at < connection.armed
-        {
-            connection.armed = at;
-            self.timers.push(at, id);
-        }
+        self.connections.iter().filter_map(|(_, connection)| Some(connection.as_ref()?.id)).collect()
     }
 
     /// When the loop must turn at the latest.

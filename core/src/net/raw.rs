@@ -10,6 +10,8 @@ use crate::protocol::{Config, Fault, Outbox, Time};
 #[derive(Debug)]
 pub(super) struct Raw {
     pub(super) outbox: Outbox,
+    /// Limits of the head and of what waits to leave.
+    pub(super) config: Arc<Config>,
     /// The head, as far as it has come; kept after it was told, for whoever takes the connection.
     pub(super) head: Vec<u8>,
     pub(super) stage: Stage,
@@ -26,24 +28,19 @@ pub(super) struct Raw {
 #[derive(Debug)]
 pub(super) enum Stage {
     /// Of a head.
-    Head { finder: HeadFinder, config: Arc<Config> },
+    Head(HeadFinder),
     /// The application's.
     Bytes,
     /// Nobody's: a head was refused, and its answer leaves.
     Refused,
 }
 
-impl Default for Raw {
-    fn default() -> Raw {
-        Raw::new()
-    }
-}
-
 impl Raw {
     /// The application's bytes from the start.
-    pub(super) fn new() -> Raw {
+    pub(super) fn new(config: Arc<Config>) -> Raw {
         Raw {
             outbox: Outbox::new(),
+            config,
             head: Vec::new(),
             stage: Stage::Bytes,
             deadline: None,
@@ -59,14 +56,15 @@ impl Raw {
             0 => None,
             timeout => Some(now.after(timeout)),
         };
-        Raw { stage: Stage::Head { finder: HeadFinder::default(), config }, deadline, ..Raw::new() }
+        Raw { stage: Stage::Head(HeadFinder::default()), deadline, ..Raw::new(config) }
     }
 
     /// Takes what belongs to the head from the front of `bytes`: how many, and whether it is complete now.
     pub(super) fn push_head(&mut self, bytes: &[u8]) -> Result<(usize, bool), Fault> {
-        let Stage::Head { finder, config } = &mut self.stage else { return Ok((0, false)) };
+        let Stage::Head(finder) = &mut self.stage else { return Ok((0, false)) };
+        let limit = self.config.max_head_bytes;
         let before = self.head.len();
-        let window = bytes.len().min(config.max_head_bytes - before);
+        let window = bytes.len().min(limit - before);
         self.head.extend_from_slice(&bytes[..window]);
         match finder.find(&self.head) {
             Some(length) => {
@@ -77,14 +75,14 @@ impl Raw {
                 self.is_paused = true;
                 Ok((length - before, true))
             }
-            None if self.head.len() >= config.max_head_bytes => Err(Fault::HeadTooLong(config.max_head_bytes)),
+            None if self.head.len() >= limit => Err(Fault::HeadTooLong(limit)),
             None => Ok((window, false)),
         }
     }
 
     pub(super) fn ready_state(&self) -> ReadyState {
         match self.stage {
-            Stage::Head { .. } => ReadyState::Connecting,
+            Stage::Head(_) => ReadyState::Connecting,
             Stage::Bytes if self.is_finished => ReadyState::Closing,
             Stage::Bytes => ReadyState::Open,
             Stage::Refused => ReadyState::Closing,

@@ -94,16 +94,10 @@ impl Entry {
         self.life.store(generation << 2 | state as u32, Ordering::Release);
     }
 
-    /// The loop's look after a turn: stores only what has changed.
-    #[inline]
+    /// What has changed in the connection's turn.
     pub(super) fn update(&self, state: ReadyState, waiting: u64) {
-        let life = self.life.load(Ordering::Relaxed);
-        if life & 3 != state as u32 {
-            self.set(life >> 2, state);
-        }
-        if self.waiting.load(Ordering::Relaxed) != waiting {
-            self.waiting.store(waiting, Ordering::Relaxed);
-        }
+        self.set(self.generation(), state);
+        self.waiting.store(waiting, Ordering::Relaxed);
     }
 
     /// Payload bytes that wait, in the queue and in the outbox.

@@ -9,7 +9,7 @@ use super::inner::Inner;
 use super::raw::Stage;
 use crate::error::Error;
 use crate::protocol::handshake::{Reject, write_reject};
-use crate::protocol::{CloseCode, CloseInfo, Config, Engine, Event, Input, Phase, Pool, Shutdown, Side};
+use crate::protocol::{CloseCode, CloseInfo, Event, Input, Pool, Shutdown, Side};
 
 /// Bytes that one connection may read before the others have their turn.
 const BUDGET: usize = 2 << 20;
@@ -25,16 +25,15 @@ pub(super) struct Turn<'a> {
 impl Turn<'_> {
     /// The whole turn; true when the connection wants another one without new readiness.
     pub(super) fn run(&mut self, buffer: &mut [u8], gather: &mut Vec<u8>) -> bool {
-        self.connect();
-        if let Some(Connection { mode: Mode::WebSocket(engine), .. }) = self.connection() {
-            engine.lend(gather);
+        let Some(connection) = self.connection() else { return false };
+        match &mut connection.mode {
+            Mode::WebSocket(engine) => engine.lend(gather),
+            Mode::Raw(_) => {}
+            Mode::Connecting(_) => self.connect(),
         }
         let is_hungry = self.read(buffer);
         self.finish();
-        if let Some(Connection { mode: Mode::WebSocket(engine), .. }) = self.connection() {
-            engine.reclaim(gather);
-        }
-        self.settle();
+        self.settle(gather);
         is_hungry
     }
 
@@ -46,30 +45,32 @@ impl Turn<'_> {
     /// true in the last case.
     fn read(&mut self, buffer: &mut [u8]) -> bool {
         let Some(connection) = self.connection() else { return false };
-        let unread = match is_blocked(connection) {
-            true => None,
-            false => connection.unread.take(),
-        };
-        // Even without bytes: a command may have made something to tell.
-        self.pump(&mut unread.unwrap_or_default());
+        if connection.unread.is_some() && !is_blocked(connection) {
+            let mut unread = connection.unread.take().unwrap_or_default();
+            self.pump(&mut unread);
+        } else if has_news(connection) {
+            self.pump(&mut []);
+        }
         let mut spent = 0;
-        while let Some(n) = self.read_once(buffer) {
-            spent += n;
+        loop {
+            match self.read_once(buffer) {
+                Read::Drained => return false,
+                Read::Bytes(n) => spent += n,
+            }
             if spent >= BUDGET {
                 return true;
             }
         }
-        false
     }
 
-    /// One read of the socket; `None` when there is nothing to read now.
-    fn read_once(&mut self, buffer: &mut [u8]) -> Option<usize> {
+    /// One read of the socket.
+    fn read_once(&mut self, buffer: &mut [u8]) -> Read {
         let now = self.inner.now;
-        let connection = self.connection()?;
-        if !connection.is_readable || connection.is_broken || is_blocked(connection) || connection.unread.is_some() {
-            return None;
+        let Some(connection) = self.connection() else { return Read::Drained };
+        if !connection.is_readable || connection.is_broken || connection.unread.is_some() || is_blocked(connection) {
+            return Read::Drained;
         }
-        let transport = connection.transport.as_mut()?;
+        let Some(transport) = &mut connection.transport else { return Read::Drained };
         let was_handshaking = transport.is_handshaking();
         let room = match &mut connection.mode {
             Mode::WebSocket(engine) => engine.room(),
@@ -86,32 +87,32 @@ impl Turn<'_> {
             Ok(0) => {
                 connection.is_readable = false;
                 self.end_of_stream();
-                None
+                Read::Drained
             }
             Ok(n) => {
-                if n < size && transport.short_read_drains() && !connection.is_hung_up {
-                    connection.is_readable = false;
-                }
+                let is_drained = n < size && transport.short_read_drains() && !connection.is_hung_up;
+                connection.is_readable = !is_drained;
                 match &mut connection.mode {
                     Mode::WebSocket(engine) if is_direct => {
                         engine.filled(now, n);
-                        self.pump(&mut []);
+                        self.pump_websocket(&mut []);
                     }
-                    _ => self.pump(&mut buffer[..n]),
+                    Mode::WebSocket(_) => self.pump_websocket(&mut buffer[..n]),
+                    Mode::Raw(_) | Mode::Connecting(_) => self.pump(&mut buffer[..n]),
                 }
-                Some(n)
+                if is_drained { Read::Drained } else { Read::Bytes(n) }
             }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Some(0),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Read::Bytes(0),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 // A host's end of stream may show only on the next read, without new readiness.
                 connection.is_readable = std::mem::take(&mut connection.is_hung_up) && !transport.short_read_drains();
-                None
+                Read::Drained
             }
             Err(error) => {
                 connection.is_readable = false;
                 connection.is_broken = true;
                 self.stream_failed(error);
-                None
+                Read::Drained
             }
         }
     }
@@ -217,7 +218,7 @@ impl Turn<'_> {
                     self.handler.on_bytes(&mut Context { inner: self.inner, rest: &[] }, id, bytes);
                     return;
                 }
-                Stage::Head { .. } => match raw.push_head(bytes) {
+                Stage::Head(_) => match raw.push_head(bytes) {
                     Ok((taken, is_complete)) => {
                         bytes = &mut bytes[taken..];
                         if is_complete {
@@ -233,7 +234,7 @@ impl Turn<'_> {
                         let _ = write_reject(&Reject::fault(&fault), false, &mut answer);
                         raw.outbox.append(|gather| gather.extend_from_slice(&answer));
                         raw.is_finished = true;
-                        raw.deadline = Some(now.after(Config::default().close_timeout));
+                        raw.deadline = Some(now.after(raw.config.close_timeout));
                         return;
                     }
                 },
@@ -260,13 +261,16 @@ impl Turn<'_> {
         loop {
             let Some(connection) = self.inner.find(self.id) else { return };
             connection.flush();
+            if connection.is_quiet() {
+                return;
+            }
             let is_broken = connection.is_broken;
             match &mut connection.mode {
                 Mode::WebSocket(engine) => {
                     if is_broken {
                         engine.lost(now);
                     }
-                    if is_ending(engine) && !connection.is_told {
+                    if engine.is_ending() && !connection.is_told {
                         self.pump(&mut []);
                     }
                 }
@@ -304,11 +308,7 @@ impl Turn<'_> {
 
     fn tell_drained(&mut self) {
         let Some(connection) = self.inner.find(self.id) else { return };
-        let low = match &connection.mode {
-            Mode::WebSocket(engine) => engine.config().low_water_bytes,
-            Mode::Raw(_) | Mode::Connecting(_) => Config::default().low_water_bytes,
-        };
-        if connection.is_high && connection.outgoing_bytes() <= low {
+        if connection.is_high && connection.outgoing_bytes() <= connection.config().low_water_bytes {
             connection.is_high = false;
             if !connection.is_told {
                 self.handler.on_drained(&mut Context { inner: self.inner, rest: &[] }, self.id);
@@ -343,16 +343,33 @@ impl Turn<'_> {
         }
     }
 
-    /// What other threads may ask, and when to look again.
-    fn settle(&mut self) {
+    /// The gather buffer goes back; what other threads may ask is shown, and the deadline queued.
+    fn settle(&mut self, gather: &mut Vec<u8>) {
         let id = self.id;
         let Some(connection) = self.inner.find(id) else { return };
+        if let Mode::WebSocket(engine) = &mut connection.mode {
+            engine.reclaim(gather);
+        }
         let (state, waiting) = (connection.ready_state(), connection.buffered_amount());
-        if let Some(entry) = self.inner.shared.name.table.find(id) {
+        let has_changed = state != connection.shown_state || waiting != connection.shown_waiting;
+        (connection.shown_state, connection.shown_waiting) = (state, waiting);
+        let due = connection.next_timeout().filter(|at| *at < connection.armed);
+        if let Some(at) = due {
+            connection.armed = at;
+            self.inner.timers.push(at, id);
+        }
+        if has_changed && let Some(entry) = self.inner.shared.name.table.find(id) {
             entry.update(state, waiting);
         }
-        self.inner.arm(id);
     }
+}
+
+/// What a read came to.
+enum Read {
+    /// So many bytes, and perhaps more behind them.
+    Bytes(usize),
+    /// Nothing more is to be read now.
+    Drained,
 }
 
 /// Whether what comes in would stay unread.
@@ -364,10 +381,11 @@ fn is_blocked(connection: &Connection) -> bool {
     }
 }
 
-fn is_ending(engine: &Engine) -> bool {
-    match engine.phase() {
-        Phase::Opening | Phase::Open | Phase::CloseSent => false,
-        Phase::CloseReceived | Phase::Failing | Phase::Closed => true,
+/// Whether there is something to tell without reading: a command has made it.
+fn has_news(connection: &Connection) -> bool {
+    match &connection.mode {
+        Mode::WebSocket(engine) => engine.has_news(),
+        Mode::Raw(_) | Mode::Connecting(_) => false,
     }
 }
 

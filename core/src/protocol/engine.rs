@@ -166,6 +166,21 @@ impl Engine {
         }
     }
 
+    /// Whether [`next_event`](Engine::next_event) has something to tell without any input.
+    #[inline]
+    pub fn has_news(&self) -> bool {
+        self.untold_open || self.is_ending()
+    }
+
+    /// Whether the end is certain: input is discarded, and `Closed` follows or was told.
+    #[inline]
+    pub fn is_ending(&self) -> bool {
+        match self.phase {
+            Phase::Opening | Phase::Open | Phase::CloseSent => false,
+            Phase::CloseReceived | Phase::Failing | Phase::Closed => true,
+        }
+    }
+
     /// The peer sends no more. What waits is still written, then it is over: 1006 when no close frame came.
     pub fn end_of_input(&mut self, now: Time) {
         if self.end_of_input {

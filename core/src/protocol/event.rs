@@ -154,15 +154,14 @@ impl Pool {
         Pool::default()
     }
 
-    /// A buffer of length zero, with the capacity of an earlier use where there is one.
+    /// A buffer with the capacity, and the bytes, of an earlier use where there is one.
     pub fn take(&mut self) -> Vec<u8> {
         self.spare.pop().unwrap_or_default()
     }
 
     /// Keeps a buffer for the next [`Pool::take`], or frees it when there are enough.
-    pub fn give(&mut self, mut buffer: Vec<u8>) {
+    pub fn give(&mut self, buffer: Vec<u8>) {
         if buffer.capacity() > 0 && buffer.capacity() <= MAX_SPARE_BYTES && self.spare.len() < MAX_SPARE {
-            buffer.clear();
             self.spare.push(buffer);
         }
     }

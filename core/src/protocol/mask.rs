@@ -9,7 +9,7 @@ use rand_chacha::ChaCha12Rng;
 use rand_core::{Rng, SeedableRng};
 
 /// Below this many bytes the dispatch to wide registers costs more than it gains.
-const WIDE: usize = 64;
+const WIDE: usize = 512;
 
 /// XORs `data` with `key`, whose first byte is for `data[0]`. The same call masks and unmasks.
 #[inline]
@@ -26,13 +26,17 @@ pub fn rotate(key: [u8; 4], eaten: usize) -> [u8; 4] {
 
 #[inline(always)]
 fn narrow(key: [u8; 4], data: &mut [u8]) {
-    let [a, b, c, d] = key;
-    let key8 = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);
+    let key = u32::from_ne_bytes(key);
+    let key8 = u64::from(key) << 32 | u64::from(key);
     let (eights, tail) = data.as_chunks_mut::<8>();
-    for chunk in eights {
-        *chunk = (u64::from_ne_bytes(*chunk) ^ key8).to_ne_bytes();
+    for eight in eights {
+        *eight = (u64::from_ne_bytes(*eight) ^ key8).to_ne_bytes();
     }
-    for (byte, key) in tail.iter_mut().zip([a, b, c, d, a, b, c]) {
+    let (fours, tail) = tail.as_chunks_mut::<4>();
+    for four in fours {
+        *four = (u32::from_ne_bytes(*four) ^ key).to_ne_bytes();
+    }
+    for (byte, key) in tail.iter_mut().zip(key.to_ne_bytes()) {
         *byte ^= key;
     }
 }
@@ -42,19 +46,7 @@ fn wide(key: [u8; 4], data: &mut [u8]) {
     static CPU: OnceLock<pulp::Arch> = OnceLock::new();
     CPU.get_or_init(pulp::Arch::new).dispatch(
         #[inline(always)]
-        || {
-            let mut block = [0; 128];
-            for (i, byte) in block.iter_mut().enumerate() {
-                *byte = key[i % 4];
-            }
-            let (blocks, tail) = data.as_chunks_mut::<128>();
-            for chunk in blocks {
-                for (byte, key) in chunk.iter_mut().zip(block) {
-                    *byte ^= key;
-                }
-            }
-            narrow(key, tail);
-        },
+        || narrow(key, data),
     );
 }
 

@@ -184,13 +184,6 @@ impl Engine {
         self.next_closing(now, input)
     }
 
-    fn is_ending(&self) -> bool {
-        match self.phase {
-            Phase::CloseReceived | Phase::Failing | Phase::Closed => true,
-            Phase::Opening | Phase::Open | Phase::CloseSent => false,
-        }
-    }
-
     /// A message in one frame that has come whole: the common case, without a copy.
     #[inline]
     fn next_whole<'b>(&mut self, input: &mut Input<'b>) -> Result<Option<Event<'b>>, Fault> {

@@ -185,12 +185,14 @@ impl Engine {
         let mut bytes = [0; MAX_HEADER_BYTES];
         let size = header.write(&mut bytes);
         self.outbox.append(|gather| {
-            gather.reserve(size + payload.len());
-            gather.extend_from_slice(&bytes[..size]);
+            gather.reserve(MAX_HEADER_BYTES + payload.len());
+            // A copy of fixed length is a few moves.
+            let start = gather.len() + size;
+            gather.extend_from_slice(&bytes);
+            gather.truncate(start);
             gather.extend_from_slice(payload);
             if let Some(key) = mask {
                 // RFC 6455 5.3: a client's every frame has a fresh key.
-                let start = gather.len() - payload.len();
                 mask::apply(key, &mut gather[start..]);
             }
         });
@@ -223,7 +225,7 @@ impl Engine {
             self.outbox.sent(taken.min(before));
             rest = &rest[taken.saturating_sub(before)..];
         }
-        self.outbox.append(|gather| gather.extend_from_slice(rest));
+        self.outbox.push(Chunk::Owned(rest.to_vec()));
         if self.outbox.is_empty() {
             self.payload_waiting = 0;
         }

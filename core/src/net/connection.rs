@@ -97,6 +97,8 @@ pub(super) struct Connection {
     pub(super) handler: u32,
     /// …and state.
     pub(super) shown_state: ReadyState,
+    /// The handler was given with it, and goes with it.
+    pub(super) owns_handler: bool,
     /// The socket may have more to read.
     pub(super) is_readable: bool,
     /// The socket took less than it was given.
@@ -129,6 +131,7 @@ impl Connection {
             shown_state: ReadyState::Connecting,
             armed: Time::from_millis(u64::MAX),
             handler,
+            owns_handler: false,
             is_readable: true,
             is_blocked: false,
             is_hung_up: false,

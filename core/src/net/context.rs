@@ -108,6 +108,13 @@ impl Context<'_> {
         self.inner.insert(connection)
     }
 
+    /// The same with a handler of its own, which goes when the connection has gone.
+    pub fn connect_with(&mut self, options: ConnectOptions, handler: Box<dyn Handler>) -> Result<ConnectionId, Error> {
+        let handler = self.add_handler(handler);
+        let connected = self.connect(options, handler);
+        self.give_handler(connected, handler)
+    }
+
     /// Takes over a stream; `unread` are bytes that were read from it already.
     pub fn adopt(
         &mut self,
@@ -125,6 +132,27 @@ impl Context<'_> {
         let mut connection = Connection::new(mode, Some(transport), unread, handler.0);
         connection.is_announced = !is_head;
         self.inner.insert(connection)
+    }
+
+    /// The same with a handler of its own, which goes when the connection has gone.
+    pub fn adopt_with(
+        &mut self,
+        transport: Transport,
+        how: Adopt,
+        unread: Vec<u8>,
+        handler: Box<dyn Handler>,
+    ) -> Result<ConnectionId, Error> {
+        let handler = self.add_handler(handler);
+        let adopted = self.adopt(transport, how, unread, handler);
+        self.give_handler(adopted, handler)
+    }
+
+    fn give_handler(&mut self, made: Result<ConnectionId, Error>, to: HandlerId) -> Result<ConnectionId, Error> {
+        match made.as_ref().ok().and_then(|id| self.inner.find(*id)) {
+            Some(connection) => connection.owns_handler = true,
+            None => drop(self.inner.handlers.try_remove(to.0 as usize)),
+        }
+        made
     }
 
     /// Turns a raw connection into a WebSocket, after a head that the application has parsed itself.

@@ -28,6 +28,8 @@ const EVENTS: usize = 1024;
 ///
 /// It may live inside another loop: wait until [`fd`](EventLoop::fd) is readable or
 /// [`next_timeout`](EventLoop::next_timeout) has passed, then `run_once(Some(Duration::ZERO))`.
+///
+/// Dropping it ends every connection at once; their handlers are told by `on_close`.
 pub struct EventLoop {
     poll: Poll,
     events: Events,
@@ -164,6 +166,7 @@ impl EventLoop {
         let is_hungry = turn.run(&mut self.buffer, &mut self.gather);
         self.inner.current = None;
         self.inner.handlers[slot] = Some(handler);
+        self.inner.retire_handlers();
         if self.gather.capacity() > MAX_GATHER {
             self.gather = Vec::new();
         }
@@ -225,6 +228,12 @@ impl EventLoop {
 
 impl Drop for EventLoop {
     fn drop(&mut self) {
+        // `on_close` comes for every connection, whatever ends it.
+        self.inner.is_ending = true;
+        for id in self.inner.ids() {
+            let _ = Context { inner: &mut self.inner, rest: &[] }.abort(id);
+            self.drive(id);
+        }
         self.inner.shared.end();
         // Sockets leave the poll before they close: it may be a clone's.
         for id in self.inner.ids() {

@@ -31,6 +31,8 @@ pub(super) struct Inner {
     connections: Slab<Option<Connection>>,
     /// `None` while a connection's turn has borrowed it.
     pub(super) handlers: Slab<Option<Box<dyn Handler>>>,
+    /// Handlers to let go when the turn that has borrowed them is over.
+    retired: Vec<usize>,
     pub(super) listeners: Slab<Listening>,
     pub(super) timers: Timers,
     /// Connections to look after without new readiness.
@@ -39,6 +41,8 @@ pub(super) struct Inner {
     pub(super) current: Option<ConnectionId>,
     pub(super) is_stopping: bool,
     pub(super) drain: Option<Drain>,
+    /// The loop is being dropped: no new connections.
+    pub(super) is_ending: bool,
 }
 
 /// The loop is going down.
@@ -57,12 +61,14 @@ impl Inner {
             now: Time::ZERO,
             connections: Slab::new(),
             handlers: Slab::new(),
+            retired: Vec::new(),
             listeners: Slab::new(),
             timers: Timers::default(),
             queued: Vec::new(),
             current: None,
             is_stopping: false,
             drain: None,
+            is_ending: false,
         }
     }
 
@@ -82,6 +88,9 @@ impl Inner {
 
     /// Gives a connection a slot and a name, and looks after it soon.
     pub(super) fn insert(&mut self, mut connection: Connection) -> Result<ConnectionId, Error> {
+        if self.is_ending {
+            return Err(Error::Gone);
+        }
         let slot = self.connections.vacant_key();
         let full =
             || Error::Misuse(crate::protocol::Misuse::ConfigInvalid("a loop holds at most 1,048,576 connections"));
@@ -139,7 +148,18 @@ impl Inner {
             self.connections.remove(id.slot());
         }
         self.shared.connections.fetch_sub(1, Ordering::Relaxed);
+        if connection.owns_handler {
+            self.retired.push(connection.handler as usize);
+        }
         Some(connection)
+    }
+
+    /// Lets the handlers go whose connection has gone. Not while a turn has borrowed one.
+    #[inline]
+    pub(super) fn retire_handlers(&mut self) {
+        while let Some(slot) = self.retired.pop() {
+            drop(self.handlers.try_remove(slot));
+        }
     }
 
     /// Looks after a connection in this turn or the next, without waiting for its socket.

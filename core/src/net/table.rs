@@ -123,7 +123,8 @@ pub(super) struct LoopName {
     pub(super) table: Table,
 }
 
-static NEXT: AtomicU16 = AtomicU16::new(0);
+/// From 1, so that no connection's id is 0 and other languages can say "none".
+static NEXT: AtomicU16 = AtomicU16::new(1);
 static FREE: Mutex<Vec<(u16, u32)>> = Mutex::new(Vec::new());
 
 /// The last name: above it are the tokens of listeners and of the waker.

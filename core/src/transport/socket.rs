@@ -23,6 +23,11 @@ impl Socket {
         Ok(Socket(socket))
     }
 
+    /// Takes over a connected stream socket that somebody else opened.
+    pub fn from_fd(fd: OwnedFd) -> io::Result<Socket> {
+        Socket::new(fd.into())
+    }
+
     /// Two sockets connected to each other.
     pub fn pair() -> io::Result<(Socket, Socket)> {
         let (a, b) = socket2::Socket::pair(Domain::UNIX, Type::STREAM, None)?;

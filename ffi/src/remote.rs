@@ -1,0 +1,253 @@
+//! How a call finds its loop. Inside a callback of the same loop it acts on the loop's [`Context`] at once;
+//! anywhere else it is queued through the loop's [`Remote`], which is found by the loop's part of the
+//! connection's name.
+
+use std::cell::Cell;
+use std::ffi::c_void;
+use std::ptr;
+use std::sync::{PoisonError, RwLock, Weak};
+
+use linkspan::Error;
+use linkspan::net::{ConnectionId, Context, Decision, Remote, Sent};
+use linkspan::protocol::handshake::{Accept, Reject};
+
+use crate::bytes::linkspan_connection;
+use crate::event_loop::linkspan_loop;
+use crate::guard::Outcome;
+use crate::result::{Failure, LINKSPAN_BUFFERED, LINKSPAN_CLOSED, LINKSPAN_OK};
+
+/// The callback that runs on this thread: on the stack of [`enter`].
+struct Frame {
+    /// A `&mut Context<'_>` without its lifetimes.
+    context: *mut c_void,
+    loop_id: u16,
+    /// The request that on_request shows just now, and whether it has its answer.
+    asking: Option<ConnectionId>,
+    is_answered: bool,
+}
+
+thread_local! {
+    /// The innermost callback's frame; null outside, and while its context is in use.
+    static CURRENT: Cell<*mut Frame> = const { Cell::new(ptr::null_mut()) };
+}
+
+/// Runs one of C's callbacks of this loop: calls from inside it find `cx`.
+#[inline]
+pub(crate) fn within(cx: &mut Context<'_>, loop_id: u16, callback: impl FnOnce()) {
+    enter(cx, loop_id, None, callback);
+}
+
+/// Runs C's on_request: `None` when it has neither answered nor deferred.
+pub(crate) fn asking(cx: &mut Context<'_>, id: ConnectionId, callback: impl FnOnce()) -> Option<Decision> {
+    enter(cx, id.loop_id(), Some(id), callback).then_some(Decision::Defer)
+}
+
+#[inline]
+fn enter(cx: &mut Context<'_>, loop_id: u16, asking: Option<ConnectionId>, callback: impl FnOnce()) -> bool {
+    let mut frame = Frame { context: ptr::from_mut(cx).cast(), loop_id, asking, is_answered: false };
+    let frame = &raw mut frame;
+    let outer = CURRENT.replace(frame);
+    let _restore = Restore(outer);
+    callback();
+    // SAFETY: the frame is this function's own; CURRENT's users have all returned.
+    unsafe { (*frame).is_answered }
+}
+
+/// Puts a frame back, however the code between ends.
+struct Restore(*mut Frame);
+
+impl Drop for Restore {
+    fn drop(&mut self) {
+        CURRENT.set(self.0);
+    }
+}
+
+/// Acts on the loop at once when this thread is inside one of its callbacks; else gives `act` back.
+#[inline]
+fn direct<T, F>(loop_id: u16, act: F) -> Result<T, F>
+where
+    F: FnOnce(&mut Context<'_>, &mut Answer<'_>) -> T,
+{
+    let frame = CURRENT.get();
+    // SAFETY: a frame in CURRENT is on the stack of `enter` further up on this thread.
+    if frame.is_null() || unsafe { (*frame).loop_id } != loop_id {
+        return Err(act);
+    }
+    CURRENT.set(ptr::null_mut());
+    let _restore = Restore(frame);
+    // SAFETY: `context` was made from `enter`'s `&mut Context`, which nobody touches while the callback
+    // that we are called from runs: the loop waits for the callback, and CURRENT, which is how we came
+    // here, is empty until `act` has returned. The lifetimes that were left out are those of `act`'s own
+    // call: it must take any, so it keeps nothing.
+    let (cx, frame) = unsafe { (&mut *(*frame).context.cast::<Context<'_>>(), &mut *frame) };
+    Ok(act(cx, &mut Answer(frame)))
+}
+
+/// The answer that on_request owes.
+struct Answer<'a>(&'a mut Frame);
+
+impl Answer<'_> {
+    fn given(&mut self, id: ConnectionId) {
+        self.0.is_answered |= self.0.asking == Some(id);
+    }
+}
+
+/// Whether this thread is inside any callback.
+pub(crate) fn is_inside_any() -> bool {
+    !CURRENT.get().is_null()
+}
+
+/// Acts on a loop from inside its callbacks, or gives `act` back.
+pub(crate) fn inside<T, F: FnOnce(&mut Context<'_>) -> T>(loop_id: u16, act: F) -> Result<T, F> {
+    let mut waiting = Some(act);
+    match direct(loop_id, |cx, _| waiting.take().map(|act| act(cx))).ok().flatten() {
+        Some(value) => Ok(value),
+        None => Err(waiting.expect("an act that has run has given its value")),
+    }
+}
+
+/// Loops that live, by the number that is in the name of each of their connections.
+static LOOPS: RwLock<Vec<Option<Known>>> = RwLock::new(Vec::new());
+
+#[derive(Clone)]
+struct Known {
+    remote: Remote,
+    /// For questions between turns; a server's own loops turn all the time.
+    owner: Weak<linkspan_loop>,
+}
+
+/// Makes a loop known to every thread.
+pub(crate) fn register(remote: Remote, owner: Weak<linkspan_loop>) {
+    let mut loops = LOOPS.write().unwrap_or_else(PoisonError::into_inner);
+    let place = usize::from(remote.loop_id());
+    if loops.len() <= place {
+        loops.resize(place + 1, None);
+    }
+    let earlier = loops[place].replace(Known { remote, owner });
+    drop(loops);
+    drop(earlier);
+}
+
+/// The loop is about to end.
+pub(crate) fn unregister(loop_id: u16) {
+    let mut loops = LOOPS.write().unwrap_or_else(PoisonError::into_inner);
+    let known = loops.get_mut(usize::from(loop_id)).and_then(Option::take);
+    // Dropped without the lock: what waits in its queue may be C's, and call back.
+    drop(loops);
+    drop(known);
+}
+
+fn find(loop_id: u16) -> Result<Known, Failure> {
+    // Copied out: no lock is held while the loop's queue is.
+    let loops = LOOPS.read().unwrap_or_else(PoisonError::into_inner);
+    loops.get(usize::from(loop_id)).cloned().flatten().ok_or(Failure::bare(LINKSPAN_CLOSED))
+}
+
+/// A verb on a connection, from any thread: at once inside the loop's callbacks, else queued. What both
+/// need is handed through, so that it is not copied for the one that does not run.
+#[inline]
+pub(crate) fn verb<D, T: Into<Done>>(
+    connection: linkspan_connection,
+    data: D,
+    at_once: impl FnOnce(&mut Context<'_>, ConnectionId, D) -> Result<T, Error>,
+    queued: impl FnOnce(&Remote, ConnectionId, D) -> Result<T, Error>,
+) -> Outcome {
+    let id = ConnectionId::from(connection);
+    let mut waiting = Some(data);
+    let done = match direct(id.loop_id(), |cx, _| waiting.take().map(|data| at_once(cx, id, data))).ok().flatten() {
+        Some(done) => done,
+        None => {
+            let data = waiting.expect("data that was used has come to something");
+            queued(&find(id.loop_id())?.remote, id, data)
+        }
+    };
+    Ok(done?.into().0)
+}
+
+/// What a verb's success is to C.
+pub(crate) struct Done(i32);
+
+impl From<()> for Done {
+    fn from((): ()) -> Done {
+        Done(LINKSPAN_OK)
+    }
+}
+
+impl From<Sent> for Done {
+    fn from(sent: Sent) -> Done {
+        match sent {
+            Sent::Accepted => Done(LINKSPAN_OK),
+            Sent::Buffered => Done(LINKSPAN_BUFFERED),
+        }
+    }
+}
+
+/// A question that the loop's thread may ask, inside its callbacks or between its turns.
+pub(crate) fn ask<T>(
+    connection: linkspan_connection,
+    question: impl FnOnce(&mut Context<'_>, ConnectionId) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let id = ConnectionId::from(connection);
+    match inside(id.loop_id(), |cx| question(cx, id)) {
+        Ok(answer) => answer,
+        Err(question) => {
+            let owner = find(id.loop_id())?.owner.upgrade();
+            owner.ok_or_else(Failure::wrong_thread)?.between_turns(question)?
+        }
+    }
+}
+
+/// A question that every thread may ask.
+pub(crate) fn ask_anywhere<T>(
+    connection: linkspan_connection,
+    at_once: impl FnOnce(&mut Context<'_>, ConnectionId) -> T,
+    elsewhere: impl FnOnce(&Remote, ConnectionId) -> T,
+) -> Result<T, Failure> {
+    let id = ConnectionId::from(connection);
+    match direct(id.loop_id(), |cx, _| at_once(cx, id)) {
+        Ok(answer) => Ok(answer),
+        Err(_) => Ok(elsewhere(&find(id.loop_id())?.remote, id)),
+    }
+}
+
+/// Accepts a request.
+pub(crate) fn accept(connection: linkspan_connection, accept: Accept) -> Outcome {
+    answer(connection, |cx, id| cx.accept(id, &accept), |remote, id| remote.accept(id, accept.clone()))
+}
+
+/// Answers a request with an HTTP response.
+pub(crate) fn reject(connection: linkspan_connection, reject: Reject) -> Outcome {
+    answer(connection, |cx, id| cx.reject(id, &reject), |remote, id| remote.reject(id, reject.clone()))
+}
+
+fn answer(
+    connection: linkspan_connection,
+    at_once: impl FnOnce(&mut Context<'_>, ConnectionId) -> Result<(), Error>,
+    queued: impl FnOnce(&Remote, ConnectionId) -> Result<(), Error>,
+) -> Outcome {
+    let id = ConnectionId::from(connection);
+    let now = direct(id.loop_id(), |cx, answer| at_once(cx, id).inspect(|()| answer.given(id)));
+    match now {
+        Ok(done) => done?,
+        Err(_) => queued(&find(id.loop_id())?.remote, id)?,
+    }
+    Ok(LINKSPAN_OK)
+}
+
+/// Says that on_request's answer comes later.
+pub(crate) fn defer(connection: linkspan_connection) -> Outcome {
+    let id = ConnectionId::from(connection);
+    let deferred = direct(id.loop_id(), |_, answer| {
+        answer.given(id);
+        answer.0.asking == Some(id)
+    });
+    match deferred {
+        Ok(true) => Ok(LINKSPAN_OK),
+        Ok(false) | Err(_) => Err(Failure::wrong_thread()),
+    }
+}
+
+/// Ends a connection that a bug has met.
+pub(crate) fn abort(connection: linkspan_connection) -> Outcome {
+    verb(connection, (), |cx, id, ()| cx.abort(id), |remote, id, ()| remote.abort(id))
+}

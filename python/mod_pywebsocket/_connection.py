@@ -1,12 +1,25 @@
 """The connection of our own server, as handlers and streams see it."""
 
+from linkspan._linkspan import Channel
+
 
 class _StandaloneConnection:
     """Raw bytes of one connection: ``request.connection``."""
 
+    # The native connection while nobody has replaced `read` or `write`; a stream may use it instead.
+    _channel = None
+
     def __init__(self, request_handler):
         """``request_handler`` is the ``WebSocketRequestHandler`` of the connection."""
         self._request_handler = request_handler
+        channel = request_handler.request
+        if type(channel) is Channel and type(self) is _StandaloneConnection:
+            self.__dict__.update(read=channel.read, write=channel.write, _channel=channel)
+
+    def __setattr__(self, name, value):
+        self.__dict__[name] = value
+        if name in ('read', 'write'):
+            self.__dict__['_channel'] = None
 
     def get_local_addr(self):
         """``(host, port)`` as the server was told to listen on."""
@@ -32,3 +45,21 @@ class _StandaloneConnection:
     def get_memorized_lines(self):
         """The lines of the request's head as ``bytes``, the empty one included."""
         return self._request_handler.rfile.get_memorized_lines()
+
+
+class ChannelFile:
+    """A native connection as the file that ``http.server`` reads from and the one that it writes to."""
+
+    closed = False
+
+    def __init__(self, channel):
+        self.read = channel.read
+        self.readline = channel.readline
+        self.write = channel.write
+        self.fileno = channel.fileno
+
+    def flush(self):
+        """Nothing waits here."""
+
+    def close(self):
+        """The connection's end is its server's business."""

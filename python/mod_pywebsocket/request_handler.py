@@ -5,8 +5,9 @@ import os
 import sys
 from http import client as http_client
 
+from linkspan._linkspan import Channel
 from mod_pywebsocket import common, dispatch, handshake, http_header_util, memorizingfile, util
-from mod_pywebsocket._connection import _StandaloneConnection
+from mod_pywebsocket._connection import ChannelFile, _StandaloneConnection
 
 _MAX_MEMORIZED_LINES = 1024
 
@@ -66,7 +67,11 @@ class WebSocketRequestHandler(_HttpRequestHandler):
 
     def setup(self):
         """Makes the files of the connection, of which one remembers the head."""
-        super().setup()
+        if type(self.request) is Channel:
+            self.connection = self.request
+            self.rfile = self.wfile = ChannelFile(self.request)
+        else:
+            super().setup()
         self.rfile = memorizingfile.MemorizingFile(self.rfile, max_memorized_lines=_MAX_MEMORIZED_LINES)
 
     def parse_request(self):

@@ -13,6 +13,7 @@ from collections import deque
 
 from linkspan import _linkspan
 from mod_pywebsocket import common, util
+from mod_pywebsocket._connection import _StandaloneConnection
 from mod_pywebsocket._stream_exceptions import (
     BadOperationException,
     ConnectionTerminatedException,
@@ -21,6 +22,8 @@ from mod_pywebsocket._stream_exceptions import (
     UnsupportedFrameException,
 )
 
+# Of a message, in bytes: what no computer holds.
+_NO_LIMIT = (1 << 63) - 1
 # RFC 6455 5.5.
 _MAX_CONTROL_PAYLOAD = 125
 # Codes that a close frame may carry (RFC 6455 7.4): those of the IANA registry, libraries', applications'.
@@ -238,7 +241,14 @@ class Stream:
         """
         if self._request.client_terminated:
             raise BadOperationException('the client has closed, so there is nothing more to receive')
+        options = self._options
         while True:
+            channel = self._native_channel()
+            if (channel is not None and self._fragmented_opcode is None and options.unmask_receive
+                    and not options.incoming_frame_filters and not options.incoming_message_filters):
+                message = self._receive_plain_message(channel)
+                if message is not None:
+                    return message
             frame = self._receive_frame_as_frame_object()
             if common.is_control_opcode(frame.opcode) and len(frame.payload) > _MAX_CONTROL_PAYLOAD:
                 raise InvalidFrameException(
@@ -270,6 +280,27 @@ class Stream:
                 self._process_pong_message(message)
             else:
                 raise UnsupportedFrameException('opcode %d is reserved' % opcode)
+
+    def _native_channel(self):
+        """The native connection underneath, when no Python code has a say in what passes."""
+        connection = self._request.connection
+        if type(connection) is _StandaloneConnection and type(self) is Stream:
+            return connection._channel
+        return None
+
+    def _receive_plain_message(self, channel):
+        """The next message if it is an ordinary one; ``None``, and it waits, for anything else."""
+        try:
+            message = channel.receive_message(_NO_LIMIT)
+        except UnicodeDecodeError as e:
+            raise InvalidUTF8Exception(e)
+        except (OSError, EOFError) as e:
+            raise ConnectionTerminatedException('receiving failed: %s' % e)
+        if type(message) is str:
+            self._original_opcode = common.OPCODE_TEXT
+        elif message is not None:
+            self._original_opcode = common.OPCODE_BINARY
+        return message
 
     def get_last_received_opcode(self):
         """The opcode of what :meth:`receive_message` gave last: 1 text, 2 binary, 8 close."""
@@ -427,6 +458,10 @@ class Stream:
             raise BadOperationException('this end has closed, so nothing more can be sent')
         if binary and isinstance(message, str):
             raise BadOperationException('a binary message is bytes, not str')
+        channel = self._native_channel()
+        if channel is not None and end and self._is_plain_sender() and isinstance(message, bytes if binary else str):
+            self._send_plain_message(channel, message, binary)
+            return
         with self._sending:
             for message_filter in self._options.outgoing_message_filters:
                 message = message_filter.filter(message, end, binary)
@@ -435,6 +470,20 @@ class Stream:
             except ValueError as e:
                 raise BadOperationException(e)
             self._write(frame)
+
+    def _is_plain_sender(self):
+        options = self._options
+        return (self._writer._open is None and not options.mask_send
+                and not options.outgoing_message_filters and not options.outgoing_frame_filters)
+
+    def _send_plain_message(self, channel, message, binary):
+        try:
+            channel.send_frame(message, 0x82 if binary else 0x81)
+        except UnicodeEncodeError as e:
+            raise BadOperationException(e)
+        except Exception as e:
+            self._prepend_peer(e)
+            raise
 
     def send_ping(self, body, binary=False):
         """Sends a ping of at most 125 bytes; a ``str`` is encoded unless ``binary``."""
@@ -481,9 +530,12 @@ class Stream:
             with self._sending:
                 self._request.connection.write(bytes_to_write)
         except Exception as e:
-            util.prepend_message_to_exception(
-                'sending to %r failed: ' % (self._request.connection.remote_addr,), e)
+            self._prepend_peer(e)
             raise
+
+    def _prepend_peer(self, error):
+        util.prepend_message_to_exception(
+            'sending to %r failed: ' % (self._request.connection.remote_addr,), error)
 
 
 def _may_be_received(code):

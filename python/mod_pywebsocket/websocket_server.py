@@ -1,17 +1,16 @@
 """The stand-alone server: listening sockets, and a thread for each open connection."""
 
 import logging
-import os
 import re
 import select
 import socket
 import socketserver
-import sys
 import threading
 import traceback
 from http.server import HTTPServer
 
-from mod_pywebsocket import dispatch, util
+from linkspan import _linkspan
+from mod_pywebsocket import _listening, _workers, dispatch, util
 from mod_pywebsocket.request_handler import WebSocketRequestHandler
 
 # What follows a line of the map file's two words is an error.
@@ -55,6 +54,7 @@ class WebSocketServer(socketserver.ThreadingMixIn, HTTPServer):
         self.websocket_server_options = options
         self.request_queue_size = options.request_queue_size
         self._open_requests = set()
+        self._server_tls = None
         self._shutdown_wanted = False
         self._is_served = threading.Event()
         self._is_served.set()
@@ -68,62 +68,41 @@ class WebSocketServer(socketserver.ThreadingMixIn, HTTPServer):
             self._logger.warning('Warning in source loading: %s', warning)
 
         socketserver.BaseServer.__init__(self, (options.server_host, options.port), WebSocketRequestHandler)
-        self._create_sockets()
-        self.server_bind()
-        self.server_activate()
+        self._tls()
+        # The stand-alone server listens before it has imported this module.
+        listeners = getattr(options, '_listeners', None)
+        if listeners:
+            self._take_listeners(listeners)
+        else:
+            self._create_sockets()
+            self.server_bind()
+            self.server_activate()
 
     # Listening.
 
     def _create_sockets(self):
         """Makes a socket for each address of the host; ``_sockets`` has them with what they are for."""
         self.server_name, self.server_port = self.server_address
-        self._sockets = []
-        if not self.server_name:
-            # Every address: IPv6 takes IPv4 along where the system lets it.
-            infos = [(socket.AF_INET6, socket.SOCK_STREAM, 0, '', ''), (socket.AF_INET, socket.SOCK_STREAM, 0, '', '')]
-        else:
-            infos = socket.getaddrinfo(self.server_name, self.server_port, socket.AF_UNSPEC, socket.SOCK_STREAM)
-        for info in infos:
-            try:
-                self._sockets.append((socket.socket(info[0], info[1], info[2]), info))
-            except OSError as e:
-                self._logger.info('Cannot make a socket for %r: %s', info, e)
+        self._sockets = _listening.create(self.server_name, self.server_port, self._logger)
 
     def server_bind(self):
-        """Binds the sockets; those that cannot be bound are dropped."""
-        for socket_, info in self._sockets[:]:
-            if self.allow_reuse_address:
-                socket_.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                socket_.bind((self.server_name, self.server_port))
-            except (OSError, OverflowError) as e:
-                self._drop(socket_, info, 'bind', e)
-                continue
-            if self.server_port == 0:
-                # The others follow the first.
-                self.server_port = socket_.getsockname()[1]
-                self.server_address = self.server_name, self.server_port
+        """Binds the sockets; :exc:`OSError` when none can be bound."""
+        self.server_port = _listening.bind(
+            self._sockets, self.server_name, self.server_port, self.allow_reuse_address, self._logger)
+        self.server_address = self.server_name, self.server_port
 
     def server_activate(self):
-        """Listens; :exc:`OSError` when no socket is left to listen on."""
-        for socket_, info in self._sockets[:]:
-            try:
-                socket_.listen(self.request_queue_size)
-            except OSError as e:
-                self._drop(socket_, info, 'listen', e)
-        if not self._sockets:
-            why = getattr(self, '_why_dropped', 'the name has no address')
-            message = 'cannot listen on %s port %s: %s' % (self.server_name or '*', self.server_port, why)
-            self._logger.debug('%s', message)
-            raise OSError(message)
+        """Listens; :exc:`OSError` when no socket can."""
+        _listening.listen(self._sockets, self.request_queue_size, self.server_name, self.server_port, self._logger)
         self.socket = self._sockets[0][0]
 
-    def _drop(self, socket_, info, verb, error):
-        self._logger.info('Cannot %s for %r: %s', verb, info, error)
-        if not hasattr(self, '_why_dropped') or getattr(error, 'errno', None):
-            self._why_dropped = getattr(error, 'strerror', None) or str(error)
-        self._sockets.remove((socket_, info))
-        socket_.close()
+    def _take_listeners(self, listeners):
+        """Sockets that listen already, which is what the three steps above lead to."""
+        self.server_name = self.server_address[0]
+        self.server_port = listeners[0][0].getsockname()[1]
+        self.server_address = self.server_name, self.server_port
+        self._sockets = listeners
+        self.socket = listeners[0][0]
 
     def server_close(self):
         """Stops listening; open connections stay."""
@@ -139,22 +118,17 @@ class WebSocketServer(socketserver.ThreadingMixIn, HTTPServer):
     # Serving.
 
     def serve_forever(self, poll_interval=0.5):
-        """Accepts connections until :meth:`shutdown`, which another thread calls."""
+        """Accepts connections until :meth:`shutdown`, which another thread calls.
+
+        A native loop accepts, speaks TLS and waits for the end of each head; then a thread has the
+        connection. In a subclass that overrides a step of ``socketserver``, that step is taken.
+        """
         self._is_served.clear()
         try:
-            poll = select.poll()
-            sockets = {}
-            for socket_, _ in self._sockets:
-                socket_.setblocking(False)
-                sockets[socket_.fileno()] = socket_
-                poll.register(socket_, select.POLLIN)
-            while not self._shutdown_wanted:
-                for fd, _ in poll.poll(poll_interval * 1000):
-                    if self._shutdown_wanted:
-                        break
-                    self.socket = sockets[fd]
-                    self._handle_request_noblock()
-                self.service_actions()
+            if self._takes_own_steps():
+                self._serve_step_by_step(poll_interval)
+            else:
+                self._serve_natively(poll_interval)
         finally:
             self._shutdown_wanted = False
             self._is_served.set()
@@ -163,6 +137,48 @@ class WebSocketServer(socketserver.ThreadingMixIn, HTTPServer):
         """Ends :meth:`serve_forever` and waits until it has returned; open connections stay."""
         self._shutdown_wanted = True
         self._is_served.wait()
+
+    def _takes_own_steps(self):
+        steps = ('get_request', 'verify_request', 'process_request', 'process_request_thread', 'finish_request',
+                 'shutdown_request', 'close_request', 'service_actions', '_handle_request_noblock')
+        return (any(step in self.__dict__ or getattr(type(self), step) is not getattr(WebSocketServer, step)
+                    for step in steps)
+                or any(type(socket_) is not socket.socket for socket_, _ in self._sockets))
+
+    def _serve_natively(self, poll_interval):
+        front = _linkspan.Front([socket_.fileno() for socket_, _ in self._sockets], self._tls())
+        workers = _workers.Workers(front, self._serve_channel, _THREAD_STACK_BYTES)
+        try:
+            workers.start()
+            wait = threading.Event().wait
+            while not self._shutdown_wanted:
+                wait(poll_interval)
+        finally:
+            front.close()
+
+    def _serve_channel(self, channel):
+        client_address = channel.getpeername()
+        try:
+            self.RequestHandlerClass(channel, client_address, self)
+        except Exception:
+            self.handle_error(channel, client_address)
+        finally:
+            self.shutdown_request(channel)
+
+    def _serve_step_by_step(self, poll_interval):
+        poll = select.poll()
+        sockets = {}
+        for socket_, _ in self._sockets:
+            socket_.setblocking(False)
+            sockets[socket_.fileno()] = socket_
+            poll.register(socket_, select.POLLIN)
+        while not self._shutdown_wanted:
+            for fd, _ in poll.poll(poll_interval * 1000):
+                if self._shutdown_wanted:
+                    break
+                self.socket = sockets[fd]
+                self._handle_request_noblock()
+            self.service_actions()
 
     def get_request(self):
         """Accepts a connection: a socket and the peer's address."""
@@ -180,16 +196,29 @@ class WebSocketServer(socketserver.ThreadingMixIn, HTTPServer):
 
     def finish_request(self, request, client_address):
         """The connection from its first byte to its last, on its thread."""
-        if self.websocket_server_options.use_tls:
-            request = self._tls_context().wrap_socket(request, server_side=True, suppress_ragged_eofs=True)
-        self.RequestHandlerClass(request, client_address, self)
+        if type(request) is not socket.socket:
+            # Somebody has wrapped it.
+            self.RequestHandlerClass(request, client_address, self)
+            return
+        channel = _linkspan.Channel(request.fileno(), self._tls())
+        try:
+            self.RequestHandlerClass(channel, client_address, self)
+            channel.shutdown(socket.SHUT_WR)
+        finally:
+            channel.close()
 
-    def _tls_context(self):
-        import ssl
+    def _tls(self):
+        """The certificates, read once; ``None`` without TLS."""
         options = self.websocket_server_options
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(options.certificate, options.private_key)
-        return context
+        if not options.use_tls:
+            return None
+        if self._server_tls is None:
+            ca = None
+            if getattr(options, 'tls_client_auth', False):
+                ca = options.tls_client_ca
+            self._server_tls = _linkspan.ServerTls(
+                options.certificate, options.private_key, ca, getattr(options, 'tls_client_cert_optional', False))
+        return self._server_tls
 
     def handle_error(self, request, client_address):
         """Logs what ended a connection's thread."""

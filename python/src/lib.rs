@@ -1,14 +1,25 @@
 //! The native half of the Python wheel: `linkspan._linkspan`. This file is the module's table of contents.
 
 mod buffers;
+mod channel;
 mod errors;
+mod front;
+mod inbox;
+mod tls;
 mod utf8;
+mod wire;
 
 /// Native code under `linkspan` and `mod_pywebsocket`; the names may change with each release.
 #[pyo3::pymodule(gil_used = false)]
 mod _linkspan {
     #[pymodule_export]
     use super::buffers::mask;
+    #[pymodule_export]
+    use super::channel::Channel;
+    #[pymodule_export]
+    use super::front::Front;
+    #[pymodule_export]
+    use super::tls::ServerTls;
     #[pymodule_export]
     use super::utf8::Utf8;
 

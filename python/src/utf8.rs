@@ -2,10 +2,10 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use pyo3::buffer::PyBuffer;
+use linkspan::protocol::utf8;
 use pyo3::prelude::*;
 
-use linkspan::protocol::utf8;
+use crate::buffers::Payload;
 
 /// Checks a text piece by piece.
 #[pyclass(frozen, module = "linkspan._linkspan")]
@@ -21,13 +21,14 @@ impl Utf8 {
         Utf8 { text: Mutex::new(Some(utf8::Utf8::new())) }
     }
 
-    /// Takes the next piece, and whether it is the last. `False` when the text is not UTF-8, from the first bad byte on.
+    /// Takes the next piece, and whether it is the last. `False` when the text is not UTF-8, from the first
+    /// bad byte on.
     #[pyo3(signature = (data, end = false))]
-    fn feed(&self, py: Python<'_>, data: &Bound<'_, PyAny>, end: bool) -> PyResult<bool> {
-        let data = PyBuffer::<u8>::get(data)?.to_vec(py)?;
+    fn feed(&self, data: &Bound<'_, PyAny>, end: bool) -> PyResult<bool> {
+        let data = Payload::of_bytes(data)?;
         let mut text = self.text.lock().unwrap_or_else(PoisonError::into_inner);
         let good = match text.as_mut() {
-            Some(text) => text.push(&data).is_ok() && (!end || text.finish().is_ok()),
+            Some(text) => text.push(data.as_bytes()).is_ok() && (!end || text.finish().is_ok()),
             None => false,
         };
         if !good {

@@ -1,0 +1,69 @@
+"""Sockets that listen: one for each address of the server's host."""
+
+import socket
+
+
+def create(host, port, logger):
+    """Sockets and what they are for, as ``getaddrinfo`` writes it; those that cannot be made are left out."""
+    if host:
+        try:
+            infos = socket.getaddrinfo(host, port, socket.AF_UNSPEC, socket.SOCK_STREAM)
+        except socket.gaierror as e:
+            raise OSError(_complaint(host, port, e.strerror)) from e
+    else:
+        # Every address. Where the system lets it, the first takes the clients of the second along.
+        infos = [(family, socket.SOCK_STREAM, 0, '', '') for family in (socket.AF_INET6, socket.AF_INET)]
+    sockets = []
+    for info in infos:
+        try:
+            sockets.append((socket.socket(info[0], info[1], info[2]), info))
+        except OSError as e:
+            logger.info('Cannot make a socket for %r: %s', info, e)
+    return sockets
+
+
+def bind(sockets, host, port, reuse_address, logger):
+    """Binds them; those that cannot be bound go from the list. The port: the first one's when it was 0.
+
+    Raises :exc:`OSError` when none is left.
+    """
+    why = 'the host has no address'
+    for item in sockets[:]:
+        socket_, info = item
+        try:
+            if reuse_address:
+                socket_.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            socket_.bind((host, port))
+        except (OSError, OverflowError) as e:
+            why = getattr(e, 'strerror', None) or str(e)
+            _drop(sockets, item, 'bind', e, logger)
+            continue
+        if port == 0:
+            # The others follow the first.
+            port = socket_.getsockname()[1]
+    if not sockets:
+        raise OSError(_complaint(host, port, why))
+    return port
+
+
+def listen(sockets, backlog, host, port, logger):
+    """Listens on them; those on which that fails go from the list. :exc:`OSError` when none is left."""
+    why = 'there is no socket'
+    for item in sockets[:]:
+        try:
+            item[0].listen(backlog)
+        except OSError as e:
+            why = e.strerror or str(e)
+            _drop(sockets, item, 'listen', e, logger)
+    if not sockets:
+        raise OSError(_complaint(host, port, why))
+
+
+def _drop(sockets, item, verb, error, logger):
+    logger.info('Cannot %s for %r: %s', verb, item[1], error)
+    sockets.remove(item)
+    item[0].close()
+
+
+def _complaint(host, port, why):
+    return 'cannot listen on %s, port %s: %s' % (host or 'any address', port, why)

@@ -1,0 +1,343 @@
+//! [`Channel`]: one connection of the server, raw bytes and plain messages, for Python threads that wait.
+
+use std::io::{self, ErrorKind, IoSlice};
+use std::net::{Shutdown, SocketAddr};
+use std::os::fd::IntoRawFd;
+use std::sync::{Mutex, PoisonError};
+
+use linkspan::protocol::frame::{Header, MAX_HEADER_BYTES, OpCode};
+use linkspan::protocol::mask;
+use linkspan::protocol::utf8::Utf8;
+use linkspan::transport::{Peer, Socket, Transport};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::sync::MutexExt;
+use pyo3::types::{IntoPyDict, PyBytes, PyString};
+
+use crate::buffers::{self, Payload};
+use crate::errors;
+use crate::inbox::Inbox;
+use crate::tls::ServerTls;
+use crate::wire::Wire;
+
+/// Longer writes let other threads run meanwhile.
+const SHORT_WRITE_BYTES: usize = 16 << 10;
+/// The most that one `read` gives.
+const MAX_READ_BYTES: usize = 256 << 10;
+/// A large payload is read in pieces of this size, each unmasked while it is in the cache.
+const PIECE_BYTES: usize = 128 << 10;
+
+/// One connection: raw bytes, and the frames of plain messages. Several threads may use it at once.
+///
+/// It has the methods of a socket that servers and handlers use.
+#[pyclass(frozen, weakref, module = "linkspan._linkspan")]
+pub(crate) struct Channel {
+    wire: Wire,
+    inbox: Mutex<Inbox>,
+    writing: Mutex<()>,
+    peer: Peer,
+}
+
+impl Channel {
+    /// `unread` are the bytes that were read from the transport already.
+    pub(crate) fn new(transport: Transport, unread: Vec<u8>) -> io::Result<Channel> {
+        let peer = transport.peer();
+        Ok(Channel {
+            wire: Wire::new(transport)?,
+            inbox: Mutex::new(Inbox::new(unread)),
+            writing: Mutex::default(),
+            peer,
+        })
+    }
+
+    /// Reads more into the inbox; `false` at the end of the stream.
+    fn fill(&self, py: Python<'_>, inbox: &mut Inbox) -> PyResult<bool> {
+        let mut read = inbox.try_fill(&self.wire);
+        loop {
+            match read {
+                Ok(Some(read)) => return Ok(read > 0),
+                Ok(None) => {}
+                Err(error) if error.kind() == ErrorKind::Interrupted => py.check_signals()?,
+                Err(error) => return Err(errors::io(error)),
+            }
+            read = py.detach(|| inbox.fill(&self.wire).map(Some));
+        }
+    }
+
+    fn write_all(&self, py: Python<'_>, slices: &mut [IoSlice<'_>]) -> PyResult<()> {
+        let _writing = self.writing.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner);
+        let mut slices = slices;
+        let total: usize = slices.iter().map(|slice| slice.len()).sum();
+        if total <= SHORT_WRITE_BYTES {
+            let written = self.wire.try_write(slices).map_err(errors::io)?;
+            if written == total && self.wire.try_flush().map_err(errors::io)? {
+                return Ok(());
+            }
+            IoSlice::advance_slices(&mut slices, written);
+        }
+        py.detach(|| self.wire.write_all(slices)).map_err(errors::io)
+    }
+
+    /// The payload that begins in the inbox and is not all there yet.
+    fn read_payload(&self, inbox: &mut Inbox, key: [u8; 4], length: usize, is_text: bool) -> io::Result<Vec<u8>> {
+        let mut payload = Vec::with_capacity(length.min(PIECE_BYTES));
+        let mut utf8 = is_text.then(Utf8::new);
+        let held = inbox.bytes().len().min(length);
+        payload.extend_from_slice(&inbox.bytes()[..held]);
+        inbox.consume(held);
+        let mut done = 0;
+        loop {
+            let piece = &mut payload[done..];
+            mask::apply(mask::rotate(key, done), piece);
+            // RFC 6455 8.1: at the first bad byte, not only at the end.
+            if utf8.as_mut().is_some_and(|utf8| utf8.push(piece).is_err()) {
+                return Ok(payload);
+            }
+            done = payload.len();
+            if done == length {
+                return Ok(payload);
+            }
+            // Memory follows the bytes that have come, never the length that was announced.
+            payload.resize(length.min(done + PIECE_BYTES.max(done)), 0);
+            let read = loop {
+                match self.wire.read(&mut payload[done..]) {
+                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                    answer => break answer?,
+                }
+            };
+            if read == 0 {
+                return Err(ErrorKind::UnexpectedEof.into());
+            }
+            payload.truncate(done + read);
+        }
+    }
+}
+
+#[pymethods]
+impl Channel {
+    /// Takes over the socket `fd`, of which it makes a descriptor of its own; with `tls` as a TLS server.
+    #[new]
+    #[pyo3(signature = (fd, tls = None))]
+    fn adopt(fd: i32, tls: Option<&ServerTls>) -> PyResult<Channel> {
+        let socket = Socket::try_from(buffers::duplicate(fd).map_err(errors::io)?).map_err(errors::io)?;
+        let transport = match tls {
+            Some(tls) => Transport::tls_server(socket, tls.shared()).map_err(errors::linkspan)?,
+            None => Transport::plain(socket),
+        };
+        Channel::new(transport, Vec::new()).map_err(errors::io)
+    }
+
+    /// Bytes as they come: at least one, at most `length`; `b''` at the end.
+    fn read<'py>(&self, py: Python<'py>, length: usize) -> PyResult<Bound<'py, PyBytes>> {
+        if length == 0 {
+            return Ok(PyBytes::new(py, b""));
+        }
+        let mut inbox = self.inbox.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner);
+        if inbox.bytes().is_empty() && length >= MAX_READ_BYTES {
+            let mut bytes = vec![0; MAX_READ_BYTES];
+            let read = loop {
+                match py.detach(|| self.wire.read(&mut bytes)) {
+                    Err(error) if error.kind() == ErrorKind::Interrupted => py.check_signals()?,
+                    answer => break answer.map_err(errors::io)?,
+                }
+            };
+            return Ok(PyBytes::new(py, &bytes[..read]));
+        }
+        if inbox.bytes().is_empty() && !self.fill(py, &mut inbox)? {
+            return Ok(PyBytes::new(py, b""));
+        }
+        let length = length.min(inbox.bytes().len());
+        let bytes = PyBytes::new(py, &inbox.bytes()[..length]);
+        inbox.consume(length);
+        Ok(bytes)
+    }
+
+    /// Bytes up to and with the next LF, at most `limit` of them when it is not negative; fewer at the end.
+    #[pyo3(signature = (limit = -1))]
+    fn readline<'py>(&self, py: Python<'py>, limit: isize) -> PyResult<Bound<'py, PyBytes>> {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let mut inbox = self.inbox.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner);
+        let mut searched = 0;
+        let length = loop {
+            let bytes = inbox.bytes();
+            if let Some(at) = bytes[searched..].iter().position(|byte| *byte == b'\n') {
+                break (searched + at + 1).min(limit);
+            }
+            searched = bytes.len();
+            if searched >= limit {
+                break limit;
+            }
+            if !self.fill(py, &mut inbox)? {
+                break searched;
+            }
+        };
+        let line = PyBytes::new(py, &inbox.bytes()[..length]);
+        inbox.consume(length);
+        Ok(line)
+    }
+
+    /// Sends all of `data`, a bytes-like object.
+    fn write(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<()> {
+        let payload = Payload::of_bytes(data)?;
+        self.write_all(py, &mut [IoSlice::new(payload.as_bytes())])
+    }
+
+    /// Sends `data` if that goes without waiting and nobody else is sending. Whether it went.
+    fn offer(&self, data: &Bound<'_, PyBytes>) -> bool {
+        let Ok(_writing) = self.writing.try_lock() else { return false };
+        let data = data.as_bytes();
+        self.wire.try_write(&[IoSlice::new(data)]).is_ok_and(|written| written == data.len())
+            && self.wire.try_flush().is_ok()
+    }
+
+    /// The next message, `str` or `bytes`, when the next frame is a whole one: masked, without reserved bits,
+    /// of at most `max_bytes`. `None`, and the frame is left unread, when it is anything else or the stream
+    /// ends before it.
+    ///
+    /// Raises `UnicodeDecodeError` for a text that is not UTF-8 (at its first bad byte, perhaps before its
+    /// end), `EOFError` when the stream ends inside, and `OSError`.
+    fn receive_message<'py>(&self, py: Python<'py>, max_bytes: u64) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let mut inbox = self.inbox.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner);
+        let (header, size) = loop {
+            // A frame that is Python's is not waited for.
+            if inbox.bytes().first().is_some_and(|first| !matches!(first, 0x81 | 0x82)) {
+                return Ok(None);
+            }
+            match Header::parse(inbox.bytes()) {
+                Ok(Some(parsed)) => break parsed,
+                Ok(None) => {}
+                Err(_) => return Ok(None),
+            }
+            if !self.fill(py, &mut inbox)? {
+                return Ok(None);
+            }
+        };
+        let Some(key) = header.mask else { return Ok(None) };
+        let Ok(length) = usize::try_from(header.length) else { return Ok(None) };
+        if header.length > max_bytes {
+            return Ok(None);
+        }
+        let is_text = header.opcode == OpCode::Text;
+        inbox.consume(size);
+        if inbox.bytes().len() < length {
+            let inbox = &mut *inbox;
+            let payload = py.detach(|| self.read_payload(inbox, key, length, is_text)).map_err(errors::io)?;
+            return message(py, &payload, is_text).map(Some);
+        }
+        let payload = &mut inbox.bytes()[..length];
+        mask::apply(key, payload);
+        let message = message(py, payload, is_text);
+        inbox.consume(length);
+        message.map(Some)
+    }
+
+    /// Sends one unmasked frame: `first` is its first byte, `message` a `str` (sent as UTF-8) or bytes-like.
+    ///
+    /// Raises `UnicodeEncodeError` for a `str` with half a surrogate pair, and `OSError`.
+    fn send_frame(&self, py: Python<'_>, message: &Bound<'_, PyAny>, first: u8) -> PyResult<()> {
+        let payload = Payload::of_message(message)?;
+        let bytes = payload.as_bytes();
+        let mut head = [0; MAX_HEADER_BYTES];
+        let header = Header { fin: true, reserved: 0, opcode: OpCode::Binary, mask: None, length: bytes.len() as u64 };
+        let size = header.write(&mut head);
+        head[0] = first;
+        self.write_all(py, &mut [IoSlice::new(&head[..size]), IoSlice::new(bytes)])
+    }
+
+    // What else of a socket servers and handlers use.
+
+    /// As `read`.
+    #[pyo3(signature = (length, flags = 0))]
+    fn recv<'py>(&self, py: Python<'py>, length: usize, flags: i32) -> PyResult<Bound<'py, PyAny>> {
+        if flags == 0 {
+            return self.read(py, length).map(Bound::into_any);
+        }
+        self.as_socket(py)?.call_method1(intern!(py, "recv"), (length, flags))
+    }
+
+    /// As `write`.
+    fn sendall(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.write(py, data)
+    }
+
+    /// As `write`; how many bytes that was.
+    fn send(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<usize> {
+        self.write(py, data)?;
+        data.len()
+    }
+
+    /// Ends a direction: 0 receiving, 1 sending, 2 both.
+    fn shutdown(&self, how: i32) -> PyResult<()> {
+        let how = match how {
+            0 => Shutdown::Read,
+            1 => Shutdown::Write,
+            _ => Shutdown::Both,
+        };
+        self.wire.shutdown(how).map_err(errors::io)
+    }
+
+    /// Ends the connection; threads that wait on it wake up with an `OSError` or the end of the stream.
+    fn close(&self, py: Python<'_>) {
+        py.detach(|| self.wire.close());
+    }
+
+    /// The peer's address as `socket.getpeername` gives it; remembered after the end.
+    fn getpeername<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        address(py, &self.peer)
+    }
+
+    /// Longest wait for the peer, in seconds; `None` is for ever.
+    fn settimeout(&self, seconds: Option<f64>) {
+        let millis = seconds.map_or(-1, |seconds| (seconds.max(0.0) * 1000.0).ceil().min(f64::from(i32::MAX)) as i32);
+        self.wire.set_patience(millis);
+    }
+
+    /// What `settimeout` set.
+    fn gettimeout(&self) -> Option<f64> {
+        let millis = self.wire.patience();
+        (millis >= 0).then(|| f64::from(millis) / 1000.0)
+    }
+
+    /// The number of the descriptor.
+    fn fileno(&self) -> i32 {
+        self.wire.fileno()
+    }
+
+    /// Everything else is a `socket.socket`'s, over the same connection.
+    fn __getattr__<'py>(&self, py: Python<'py>, name: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyAny>> {
+        match name.to_str()? {
+            "setsockopt" | "getsockopt" | "getsockname" | "family" | "type" | "proto" | "setblocking" => {
+                self.as_socket(py)?.getattr(name)
+            }
+            other => Err(errors::no_attribute("Channel", other)),
+        }
+    }
+}
+
+impl Channel {
+    /// A Python socket with a descriptor of its own.
+    fn as_socket<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let fd = self.wire.try_clone_fd().map_err(errors::io)?.into_raw_fd();
+        let arguments = [("fileno", fd)].into_py_dict(py)?;
+        py.import(intern!(py, "socket"))?.call_method(intern!(py, "socket"), (), Some(&arguments))
+    }
+}
+
+fn message<'py>(py: Python<'py>, payload: &[u8], is_text: bool) -> PyResult<Bound<'py, PyAny>> {
+    if is_text {
+        PyString::from_bytes(py, payload).map(Bound::into_any)
+    } else {
+        Ok(PyBytes::new(py, payload).into_any())
+    }
+}
+
+/// As Python's sockets write addresses.
+pub(crate) fn address<'py>(py: Python<'py>, peer: &Peer) -> PyResult<Bound<'py, PyAny>> {
+    Ok(match peer.socket_addr() {
+        Some(SocketAddr::V4(v4)) => (v4.ip().to_string(), v4.port()).into_pyobject(py)?.into_any(),
+        Some(SocketAddr::V6(v6)) => {
+            (v6.ip().to_string(), v6.port(), v6.flowinfo(), v6.scope_id()).into_pyobject(py)?.into_any()
+        }
+        None => PyString::new(py, &peer.to_string()).into_any(),
+    })
+}

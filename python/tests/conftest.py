@@ -1,0 +1,241 @@
+"""What the tests share: a server in a process of its own, and a client that may misbehave."""
+
+import socket
+import ssl
+import struct
+import subprocess
+import sys
+
+import pytest
+
+# How long anything may take before a test fails, in seconds.
+PATIENCE = 20
+
+KEY = 'dGhlIHNhbXBsZSBub25jZQ=='
+ACCEPT = 's3pPLMBiTxaQ9kYGzzhZRbK+xOo='
+
+
+def head(resource='/echo', method='GET', protocol='HTTP/1.1', drop=(), **headers):
+    """A good request's head; ``drop`` takes headers out, ``headers`` (with _ for -) replace or add them."""
+    fields = {
+        'Host': 'localhost',
+        'Upgrade': 'websocket',
+        'Connection': 'Upgrade',
+        'Sec-WebSocket-Key': KEY,
+        'Sec-WebSocket-Version': '13',
+    }
+    for name in drop:
+        del fields[name]
+    for name, value in headers.items():
+        fields[name.replace('_', '-')] = value
+    lines = ['%s %s %s' % (method, resource, protocol)]
+    lines += ['%s: %s' % item for item in fields.items()]
+    return ('\r\n'.join(lines) + '\r\n\r\n').encode('latin-1')
+
+
+def masked(first, payload=b'', length=None):
+    """A client's frame: its first byte, and a payload."""
+    length = len(payload) if length is None else length
+    if length < 126:
+        header = struct.pack('!BB', first, 0x80 | length)
+    elif length < 1 << 16:
+        header = struct.pack('!BBH', first, 0xfe, length)
+    else:
+        header = struct.pack('!BBQ', first, 0xff, length)
+    key = b'\x11\x22\x33\x44'
+    return header + key + bytes(byte ^ key[i % 4] for i, byte in enumerate(payload))
+
+
+def text(message, fin=True):
+    return masked(0x81 if fin else 0x01, message.encode('utf-8'))
+
+
+def close(code=None, reason=''):
+    return masked(0x88, b'' if code is None else struct.pack('!H', code) + reason.encode('utf-8'))
+
+
+class Client:
+    """A connection on which anything can be said."""
+
+    def __init__(self, sock):
+        self.sock = sock
+        self.buffer = b''
+
+    def send(self, data):
+        self.sock.sendall(data)
+
+    def read(self, length):
+        """Exactly so many bytes, or as many as there were at the end."""
+        while len(self.buffer) < length:
+            try:
+                data = self.sock.recv(65536)
+            except ConnectionResetError:
+                break
+            if not data:
+                break
+            self.buffer += data
+        data, self.buffer = self.buffer[:length], self.buffer[length:]
+        return data
+
+    def read_all(self):
+        return self.read(1 << 40)
+
+    def read_head(self):
+        """The head of an answer, without the empty line."""
+        while b'\r\n\r\n' not in self.buffer:
+            data = self.sock.recv(65536)
+            if not data:
+                break
+            self.buffer += data
+        answer, _, self.buffer = self.buffer.partition(b'\r\n\r\n')
+        return answer
+
+    def read_frame(self):
+        """``(first byte, payload)``, or ``None`` at the end of the stream."""
+        start = self.read(2)
+        if len(start) < 2:
+            return None
+        first, length = start
+        assert length < 0x80, 'a server does not mask'
+        if length == 126:
+            length, = struct.unpack('!H', self.read(2))
+        elif length == 127:
+            length, = struct.unpack('!Q', self.read(8))
+        return first, self.read(length)
+
+    def read_close(self):
+        """The code of the close frame that must come now; ``None`` when it has none, 1006 when none comes."""
+        frame = self.read_frame()
+        if frame is None:
+            return 1006
+        first, payload = frame
+        assert first == 0x88, frame
+        return struct.unpack('!H', payload[:2])[0] if payload else None
+
+    def upgrade(self, resource='/echo', **headers):
+        """The opening handshake; the answer's head."""
+        self.send(head(resource, **headers))
+        answer = self.read_head()
+        assert answer.startswith(b'HTTP/1.1 101 '), answer
+        return answer
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.sock.close()
+
+
+class Server:
+    """The stand-alone server in a process of its own."""
+
+    def __init__(self, directory, *options, module='mod_pywebsocket.standalone'):
+        self.log_path = directory / 'server.log'
+        with open(self.log_path, 'wb') as log:
+            self.process = subprocess.Popen(
+                [sys.executable, '-m', module, '-p', '0', '-H', 'localhost', '-w', str(directory),
+                 '-d', str(directory), *options],
+                stdout=subprocess.PIPE, stderr=log)
+        line = self.process.stdout.readline().decode()
+        assert line, self.log()
+        self.port = int(line.rstrip('/\n').rpartition(':')[2])
+
+    def log(self):
+        return self.log_path.read_text(errors='replace')
+
+    def connect(self, context=None):
+        sock = socket.create_connection(('localhost', self.port), timeout=PATIENCE)
+        if context is not None:
+            sock = context.wrap_socket(sock, server_hostname='localhost')
+        return Client(sock)
+
+    def exchange(self, data):
+        """Sends bytes, ends the stream, and gives all that comes back."""
+        with self.connect() as client:
+            client.send(data)
+            client.sock.shutdown(socket.SHUT_WR)
+            return client.read_all()
+
+    def answer(self, data):
+        """Sends a request and gives all that comes back until the server ends the connection."""
+        with self.connect() as client:
+            client.send(data)
+            return client.read_all()
+
+    def stop(self, signal=None):
+        """Ends the process and gives its status."""
+        if signal is not None:
+            self.process.send_signal(signal)
+        else:
+            self.process.kill()
+        status = self.process.wait(PATIENCE)
+        self.process.stdout.close()
+        return status
+
+
+@pytest.fixture
+def start(tmp_path):
+    """``start({'echo': source, ...}, '--option', ...)``: a server with these handlers, ended after the test."""
+    servers = []
+
+    def start_server(handlers, *options, **settings):
+        for name, source in handlers.items():
+            (tmp_path / (name + '_wsh.py')).write_text(source)
+        servers.append(Server(tmp_path, *options, **settings))
+        return servers[-1]
+
+    yield start_server
+    for server in servers:
+        if server.process.poll() is None:
+            server.stop()
+
+
+def serve_module(handlers, *options):
+    """A fixture for a whole test module: one server with these handlers."""
+
+    @pytest.fixture(scope='module')
+    def server(tmp_path_factory):
+        directory = tmp_path_factory.mktemp('handlers')
+        for name, source in handlers.items():
+            (directory / (name + '_wsh.py')).write_text(source)
+        server = Server(directory, *options)
+        yield server
+        server.stop()
+
+    return server
+
+
+ECHO = '''
+def web_socket_do_extra_handshake(request):
+    pass
+
+def web_socket_transfer_data(request):
+    while True:
+        message = request.ws_stream.receive_message()
+        if message is None:
+            return
+        request.ws_stream.send_message(message, binary=isinstance(message, bytes))
+'''
+
+
+@pytest.fixture(scope='session')
+def certificates(tmp_path_factory):
+    """Paths of a certificate for localhost and its key, of a client's, and of who signed both."""
+    import trustme
+    directory = tmp_path_factory.mktemp('certificates')
+    authority = trustme.CA()
+    paths = {'ca': directory / 'ca.pem'}
+    authority.cert_pem.write_to_path(paths['ca'])
+    for name, issued in (('server', authority.issue_cert('localhost')), ('client', authority.issue_cert('me@here'))):
+        paths[name] = directory / (name + '.pem')
+        paths[name + '_key'] = directory / (name + '.key')
+        for index, pem in enumerate(issued.cert_chain_pems):
+            pem.write_to_path(paths[name], append=index > 0)
+        issued.private_key_pem.write_to_path(paths[name + '_key'])
+    return {name: str(path) for name, path in paths.items()}
+
+
+@pytest.fixture
+def trusting(certificates):
+    """A client's TLS context that trusts the server's certificate."""
+    return ssl.create_default_context(cafile=certificates['ca'])

@@ -646,7 +646,7 @@ fn told(event: Event<'_>, kept: &mut Option<Vec<u8>>, asked: &mut Option<linkspa
     let of = linkspan_event::of;
     match event {
         Event::Request(request) => {
-            let request = ptr::from_ref(asked.insert(linkspan_request::own(request)));
+            let request = ptr::from_ref(asked.insert(linkspan_request::own(*request)));
             linkspan_event { request, ..of(LINKSPAN_EVENT_REQUEST) }
         }
         Event::Open => of(LINKSPAN_EVENT_OPEN),

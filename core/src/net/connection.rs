@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::{self, IoSlice};
 
-use super::context::ReadyState;
+use super::context::{ReadyState, Sent};
 use super::raw::Raw;
 use crate::connector::Connecting;
 use crate::protocol::{Config, Engine, MAX_SLICES, Phase, Time};
@@ -11,6 +11,12 @@ use crate::transport::Transport;
 
 const SLOT_BITS: u32 = 20;
 const GENERATION_BITS: u32 = 28;
+
+/// No deadline is queued.
+pub(super) const NEVER: Time = Time::from_millis(u64::MAX);
+
+/// When more than this waits, it is written at once instead of gathered.
+const GATHER: usize = 256 << 10;
 
 /// Connections that one loop can hold.
 pub(super) const MAX_SLOTS: usize = 1 << SLOT_BITS;
@@ -129,7 +135,7 @@ impl Connection {
             user: 0,
             shown_waiting: 0,
             shown_state: ReadyState::Connecting,
-            armed: Time::from_millis(u64::MAX),
+            armed: NEVER,
             handler,
             owns_handler: false,
             is_readable: true,
@@ -176,6 +182,43 @@ impl Connection {
         }
     }
 
+    /// Whether nothing is under way, the table shows that, and a deadline is queued: no turn has changed it.
+    #[inline]
+    pub(super) fn is_idle(&self) -> bool {
+        match &self.mode {
+            Mode::WebSocket(engine) => {
+                engine.is_idle()
+                    && self.shown_state == ReadyState::Open
+                    && self.shown_waiting == 0
+                    && self.armed != NEVER
+            }
+            Mode::Raw(_) | Mode::Connecting(_) => false,
+        }
+    }
+
+    /// Whether what comes in would stay unread.
+    #[inline]
+    pub(super) fn is_read_blocked(&self) -> bool {
+        match &self.mode {
+            _ if self.is_broken => true,
+            Mode::WebSocket(engine) => engine.is_blocked(),
+            Mode::Raw(raw) => raw.is_paused,
+            Mode::Connecting(_) => true,
+        }
+    }
+
+    /// Whether something is to be done before reading: to connect, to use what was kept, to tell what a
+    /// command has made.
+    #[inline]
+    pub(super) fn has_prelude(&self) -> bool {
+        match &self.mode {
+            _ if self.unread.is_some() => true,
+            Mode::WebSocket(engine) => engine.has_news(),
+            Mode::Raw(_) => false,
+            Mode::Connecting(_) => true,
+        }
+    }
+
     /// Whether nothing is left to do once all was written: the common end of a turn.
     #[inline]
     pub(super) fn is_quiet(&self) -> bool {
@@ -201,6 +244,19 @@ impl Connection {
             Mode::Raw(raw) => raw.deadline,
             Mode::Connecting(connecting) => connecting.next_timeout(),
         }
+    }
+
+    /// Something was queued: it leaves at the end of the turn, or at once when much waits.
+    #[inline]
+    pub(super) fn after_send(&mut self) -> Sent {
+        if self.outgoing_bytes() > GATHER {
+            self.flush();
+        }
+        if self.outgoing_bytes() > self.config().high_water_bytes {
+            self.is_high = true;
+            return Sent::Buffered;
+        }
+        Sent::Accepted
     }
 
     /// Writes what waits, as far as the stream takes it.

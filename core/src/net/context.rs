@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::connection::{Connection, ConnectionId, Mode, Released, Written, write};
 use super::handler::Handler;
-use super::inner::{Drain, GATHER, Inner};
+use super::inner::{Drain, Inner};
 use super::listener::{ListenOptions, Listener};
 use super::listening::Listening;
 use super::raw::Raw;
@@ -203,7 +203,9 @@ impl Context<'_> {
             }
             0
         })?;
-        Ok(self.after_send(id))
+        let sent = connection.after_send();
+        self.inner.enqueue(id);
+        Ok(sent)
     }
 
     /// Sends a fragment of a message: the first names the kind, `fin` marks the last.
@@ -413,16 +415,14 @@ impl Context<'_> {
     /// What was sent leaves at the end of the connection's turn, or at once when much waits.
     #[inline]
     fn after_send(&mut self, id: ConnectionId) -> Sent {
-        self.inner.enqueue(id);
-        let Some(connection) = self.inner.find(id) else { return Sent::Accepted };
-        if connection.outgoing_bytes() > GATHER {
-            connection.flush();
+        match self.inner.find(id) {
+            Some(connection) => {
+                let sent = connection.after_send();
+                self.inner.enqueue(id);
+                sent
+            }
+            None => Sent::Accepted,
         }
-        if connection.outgoing_bytes() > connection.config().high_water_bytes {
-            connection.is_high = true;
-            return Sent::Buffered;
-        }
-        Sent::Accepted
     }
 }
 

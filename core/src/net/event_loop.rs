@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use mio::{Events, Poll, Token, Waker};
 
-use super::connection::{ConnectionId, Mode};
+use super::connection::{ConnectionId, Mode, NEVER};
 use super::context::Context;
 use super::inner::{Inner, WAKER, listener_of};
 use super::remote::{Remote, Shared};
 use super::table::LoopName;
 use super::turn::Turn;
 use crate::error::Error;
-use crate::protocol::{Pool, Time};
+use crate::protocol::Pool;
 
 /// The one receive buffer of a loop.
 const BUFFER: usize = 512 << 10;
@@ -159,11 +159,12 @@ impl EventLoop {
     fn drive(&mut self, id: ConnectionId) {
         let Some(connection) = self.inner.find(id) else { return };
         connection.is_queued = false;
+        let has_prelude = connection.has_prelude();
         let slot = connection.handler as usize;
         let Some(mut handler) = self.inner.handlers.get_mut(slot).and_then(Option::take) else { return };
         self.inner.current = Some(id);
         let mut turn = Turn { inner: &mut self.inner, handler: &mut *handler, pool: &mut self.pool, id };
-        let is_hungry = turn.run(&mut self.buffer, &mut self.gather);
+        let is_hungry = turn.run(has_prelude, &mut self.buffer, &mut self.gather);
         self.inner.current = None;
         self.inner.handlers[slot] = Some(handler);
         self.inner.retire_handlers();
@@ -178,7 +179,7 @@ impl EventLoop {
     fn time_out(&mut self, id: ConnectionId) {
         let now = self.inner.now;
         let Some(connection) = self.inner.find(id) else { return };
-        connection.armed = Time::from_millis(u64::MAX);
+        connection.armed = NEVER;
         match &mut connection.mode {
             Mode::WebSocket(engine) => engine.handle_timeout(now),
             Mode::Raw(raw) => connection.is_broken |= raw.deadline.is_some_and(|deadline| deadline <= now),

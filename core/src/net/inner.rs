@@ -18,9 +18,6 @@ use crate::error::Error;
 use crate::protocol::{CloseCode, Time};
 use crate::transport::Transport;
 
-/// Every frame that leaves while more than this waits is written at once instead of gathered.
-pub(super) const GATHER: usize = 256 << 10;
-
 /// A loop's connections, handlers, listeners and deadlines.
 pub(super) struct Inner {
     pub(super) shared: Arc<Shared>,

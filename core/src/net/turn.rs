@@ -23,57 +23,63 @@ pub(super) struct Turn<'a> {
 }
 
 impl Turn<'_> {
-    /// The whole turn; true when the connection wants another one without new readiness.
-    pub(super) fn run(&mut self, buffer: &mut [u8], gather: &mut Vec<u8>) -> bool {
-        let Some(connection) = self.connection() else { return false };
-        match &mut connection.mode {
-            Mode::WebSocket(engine) => engine.lend(gather),
-            Mode::Raw(_) => {}
-            Mode::Connecting(_) => self.connect(),
+    /// The whole turn; true when the connection wants another one without new readiness. `has_prelude`
+    /// when there is something to do before reading.
+    #[inline]
+    pub(super) fn run(&mut self, has_prelude: bool, buffer: &mut [u8], gather: &mut Vec<u8>) -> bool {
+        if has_prelude {
+            self.prelude();
         }
-        let is_hungry = self.read(buffer);
-        self.finish();
-        self.settle(gather);
+        let is_hungry = self.read(buffer, gather);
+        self.finish(gather);
         is_hungry
+    }
+
+    /// A client's way to its socket; what was kept from earlier reads; what a command has made to tell.
+    #[cold]
+    fn prelude(&mut self) {
+        self.connect();
+        let Some(connection) = self.connection() else { return };
+        if connection.unread.is_some() && !connection.is_read_blocked() {
+            let mut unread = connection.unread.take().unwrap_or_default();
+            self.pump(&mut unread);
+        } else {
+            self.pump(&mut []);
+        }
     }
 
     fn connection(&mut self) -> Option<&mut Connection> {
         self.inner.find(self.id)
     }
 
-    /// What was kept from earlier reads first, then the socket until it is drained or the budget spent;
-    /// true in the last case.
-    fn read(&mut self, buffer: &mut [u8]) -> bool {
-        let Some(connection) = self.connection() else { return false };
-        if connection.unread.is_some() && !is_blocked(connection) {
-            let mut unread = connection.unread.take().unwrap_or_default();
-            self.pump(&mut unread);
-        } else if has_news(connection) {
-            self.pump(&mut []);
-        }
+    /// Reads until the socket is drained or the budget spent; true in the last case.
+    #[inline]
+    fn read(&mut self, buffer: &mut [u8], gather: &mut Vec<u8>) -> bool {
         let mut spent = 0;
-        loop {
-            match self.read_once(buffer) {
-                Read::Drained => return false,
-                Read::Bytes(n) => spent += n,
-            }
+        while let Read::Bytes(n) = self.read_once(buffer, gather) {
+            spent += n;
             if spent >= BUDGET {
                 return true;
             }
         }
+        false
     }
 
     /// One read of the socket.
-    fn read_once(&mut self, buffer: &mut [u8]) -> Read {
+    #[inline]
+    fn read_once(&mut self, buffer: &mut [u8], gather: &mut Vec<u8>) -> Read {
         let now = self.inner.now;
         let Some(connection) = self.connection() else { return Read::Drained };
-        if !connection.is_readable || connection.is_broken || connection.unread.is_some() || is_blocked(connection) {
+        if !connection.is_readable || connection.unread.is_some() || connection.is_read_blocked() {
             return Read::Drained;
         }
         let Some(transport) = &mut connection.transport else { return Read::Drained };
         let was_handshaking = transport.is_handshaking();
         let room = match &mut connection.mode {
-            Mode::WebSocket(engine) => engine.room(),
+            Mode::WebSocket(engine) => {
+                engine.lend(gather);
+                engine.room()
+            }
             Mode::Raw(_) | Mode::Connecting(_) => None,
         };
         let is_direct = room.is_some();
@@ -170,6 +176,9 @@ impl Turn<'_> {
                 Event::Message(message) => {
                     self.handler.on_message(cx, id, message.kind, &message.data);
                     input.recycle(message.data);
+                    if input.is_empty() {
+                        return;
+                    }
                 }
                 Event::MessageBegin(kind) => self.handler.on_message_begin(cx, id, kind),
                 Event::MessagePart(data) => {
@@ -256,14 +265,22 @@ impl Turn<'_> {
     }
 
     /// Writes what waits, tells what that completes, ends what is over.
-    fn finish(&mut self) {
+    #[inline]
+    fn finish(&mut self, gather: &mut Vec<u8>) {
+        let Some(connection) = self.inner.find(self.id) else { return };
+        connection.flush();
+        if !connection.is_quiet() {
+            self.conclude();
+        }
+        self.settle(gather);
+    }
+
+    /// The rarer part: somebody is to be told, or the stream to be ended.
+    fn conclude(&mut self) {
         let now = self.inner.now;
         loop {
             let Some(connection) = self.inner.find(self.id) else { return };
             connection.flush();
-            if connection.is_quiet() {
-                return;
-            }
             let is_broken = connection.is_broken;
             match &mut connection.mode {
                 Mode::WebSocket(engine) => {
@@ -344,11 +361,15 @@ impl Turn<'_> {
     }
 
     /// The gather buffer goes back; what other threads may ask is shown, and the deadline queued.
+    #[inline]
     fn settle(&mut self, gather: &mut Vec<u8>) {
         let id = self.id;
         let Some(connection) = self.inner.find(id) else { return };
         if let Mode::WebSocket(engine) = &mut connection.mode {
             engine.reclaim(gather);
+        }
+        if connection.is_idle() {
+            return;
         }
         let (state, waiting) = (connection.ready_state(), connection.buffered_amount());
         let has_changed = state != connection.shown_state || waiting != connection.shown_waiting;
@@ -370,23 +391,6 @@ enum Read {
     Bytes(usize),
     /// Nothing more is to be read now.
     Drained,
-}
-
-/// Whether what comes in would stay unread.
-fn is_blocked(connection: &Connection) -> bool {
-    match &connection.mode {
-        Mode::WebSocket(engine) => engine.is_blocked(),
-        Mode::Raw(raw) => raw.is_paused,
-        Mode::Connecting(_) => true,
-    }
-}
-
-/// Whether there is something to tell without reading: a command has made it.
-fn has_news(connection: &Connection) -> bool {
-    match &connection.mode {
-        Mode::WebSocket(engine) => engine.has_news(),
-        Mode::Raw(_) | Mode::Connecting(_) => false,
-    }
 }
 
 /// The handler's answer to a request.

@@ -181,6 +181,12 @@ impl Engine {
         }
     }
 
+    /// Whether nothing is under way: open, nothing half received, nothing waits to leave.
+    #[inline]
+    pub fn is_idle(&self) -> bool {
+        self.phase == Phase::Open && self.receiving.is_none() && self.outbox.is_empty()
+    }
+
     /// The peer sends no more. What waits is still written, then it is over: 1006 when no close frame came.
     pub fn end_of_input(&mut self, now: Time) {
         if self.end_of_input {

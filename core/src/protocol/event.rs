@@ -22,7 +22,7 @@ pub enum MessageKind {
 pub enum Event<'b> {
     /// Server: a request waits for `accept` or `reject`, now or later; nothing more is read until then.
     /// Plain HTTP too: [`Request::is_upgrade`] tells.
-    Request(Request),
+    Request(Box<Request>),
     /// The opening handshake is over.
     Open,
     /// A whole message.
@@ -41,7 +41,7 @@ pub enum Event<'b> {
     /// [`Engine::close_info`](super::Engine::close_info) for code and reason.
     CloseRequested,
     /// It is over. Comes exactly once and last.
-    Closed(CloseInfo),
+    Closed(Box<CloseInfo>),
 }
 
 /// A whole message.
@@ -112,6 +112,7 @@ impl<'b> Input<'b> {
     }
 
     /// Takes back an assembled payload's buffer for the next message.
+    #[inline]
     pub fn recycle(&mut self, payload: Payload<'_>) {
         if let (Payload::Owned(buffer), Some(pool)) = (payload, self.pool.as_deref_mut()) {
             pool.give(buffer);

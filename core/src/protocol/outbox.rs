@@ -141,8 +141,14 @@ impl Outbox {
     ///
     /// # Panics
     /// When `n` is more than what waits.
+    #[inline]
     pub fn sent(&mut self, n: usize) {
         assert!(n <= self.bytes, "more bytes were said to be sent than waited");
+        if n == self.bytes && self.chunks.is_none() {
+            self.gather.clear();
+            (self.sent, self.bytes) = (0, 0);
+            return;
+        }
         self.bytes -= n;
         self.sent += n;
         if let Some(chunks) = &mut self.chunks {

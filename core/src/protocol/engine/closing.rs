@@ -151,7 +151,7 @@ impl Engine {
         self.enter(Phase::Closed, now);
         // The deflate contexts are the largest thing that a connection owns.
         self.deflate = None;
-        Some(Event::Closed(info))
+        Some(Event::Closed(Box::new(info)))
     }
 
     /// In phase `Closed`: how the stream ends.

@@ -224,7 +224,7 @@ impl Engine {
         let is_head = request.method == "HEAD";
         let target = request.target.clone();
         self.opening = Some(Opening::new(Awaits::Answer { offer, target, is_head }));
-        Some(Event::Request(request))
+        Some(Event::Request(Box::new(request)))
     }
 
     /// Server: the request broke a rule.

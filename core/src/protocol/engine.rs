@@ -151,7 +151,7 @@ impl Engine {
     #[inline]
     pub fn next_event<'b>(&mut self, now: Time, input: &mut Input<'b>) -> Option<Event<'b>> {
         if !input.is_empty() {
-            self.heard = now;
+            self.heard(now);
         }
         if self.untold_open {
             self.untold_open = false;
@@ -185,6 +185,13 @@ impl Engine {
     #[inline]
     pub fn is_idle(&self) -> bool {
         self.phase == Phase::Open && self.receiving.is_none() && self.outbox.is_empty()
+    }
+
+    /// A sign of life; it answers any ping of ours.
+    #[inline]
+    fn heard(&mut self, now: Time) {
+        self.heard = now;
+        self.is_probing = false;
     }
 
     /// The peer sends no more. What waits is still written, then it is over: 1006 when no close frame came.

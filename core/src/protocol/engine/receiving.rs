@@ -422,7 +422,7 @@ impl Engine {
 
     /// The driver has read `n` bytes into [`room`](Engine::room).
     pub fn filled(&mut self, now: Time, n: usize) {
-        self.heard = now;
+        self.heard(now);
         let Some(receiving) = &mut self.receiving else { return };
         let (Some(frame), Some(message)) = (&mut receiving.frame, &mut receiving.message) else { return };
         let end = message.filled + n;

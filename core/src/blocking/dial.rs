@@ -1,0 +1,76 @@
+//! Dialling: from a URL to an open WebSocket.
+
+use std::sync::mpsc::{self, RecvTimeoutError};
+
+use nix::poll::{PollFd, PollFlags, poll};
+
+use super::shared::timeout;
+use super::websocket::WebSocket;
+use crate::clock;
+use crate::connector::{ConnectOptions, Connecting, Step};
+use crate::error::Error;
+use crate::protocol::handshake::{Reject, Uri};
+use crate::protocol::{Engine, Keys};
+use crate::transport::Transport;
+
+impl WebSocket {
+    /// Connects to a `ws://`, `wss://` or `ws+unix://` URL with the defaults, and waits until it is open.
+    pub fn dial(url: &str) -> Result<WebSocket, Error> {
+        WebSocket::dial_with(ConnectOptions::new(Uri::parse(url)?))
+    }
+
+    /// Connects, and waits until it is open: at most `connect_timeout` for the socket and
+    /// `Config::handshake_timeout` for TLS and the opening handshake. A refusal is an error with the
+    /// server's status.
+    pub fn dial_with(options: ConnectOptions) -> Result<WebSocket, Error> {
+        options.config.check()?;
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed).map_err(|source| Error::io("draw random numbers", source.into()))?;
+        let now = clock::now();
+        let engine = Engine::client(options.config.clone(), &options.uri, &options.headers, Keys::new(seed), now)?;
+        let mut connecting = Connecting::new(options, engine, now)?;
+        let transport = connect(&mut connecting)?;
+        let mut engine = connecting.into_engine();
+        engine.connected(clock::now());
+        let websocket = WebSocket::new(transport, engine, Vec::new())?;
+        // A client is asked nothing.
+        websocket.open(|_| Err(Reject::text(500, "")))?;
+        Ok(websocket)
+    }
+}
+
+fn connect(connecting: &mut Connecting) -> Result<Transport, Error> {
+    loop {
+        match connecting.next_step(clock::now()) {
+            Step::Resolve => resolve(connecting),
+            // The sockets are watched in the next turn, all of them.
+            Step::Watch => {}
+            Step::Wait => {
+                let mut watched: Vec<PollFd<'_>> =
+                    connecting.watched().map(|fd| PollFd::new(fd, PollFlags::POLLOUT)).collect();
+                // Whatever it says, the next step looks for itself.
+                let _ = poll(&mut watched, timeout(connecting.next_timeout()));
+            }
+            Step::Connected(transport) => return Ok(transport),
+            Step::Failed(error) => return Err(error),
+        }
+    }
+}
+
+fn resolve(connecting: &mut Connecting) {
+    let (sender, receiver) = mpsc::channel();
+    connecting.resolve(Box::new(move |found| {
+        // When nobody listens any more, the time was up.
+        let _ = sender.send(found);
+    }));
+    let answer = match connecting.next_timeout() {
+        Some(until) => receiver.recv_timeout(until.since(clock::now())),
+        None => receiver.recv().map_err(|_| RecvTimeoutError::Disconnected),
+    };
+    match answer {
+        Ok(found) => connecting.resolved(found),
+        Err(RecvTimeoutError::Disconnected) => connecting.resolved(Ok(Vec::new())),
+        // The next step sees the deadline.
+        Err(RecvTimeoutError::Timeout) => {}
+    }
+}

@@ -50,7 +50,7 @@ pub enum Received {
 /// What the engine tells, and the driver does not pass on as it is.
 enum Step {
     Open,
-    Request(Request),
+    Request(Box<Request>),
     Received(Received),
 }
 

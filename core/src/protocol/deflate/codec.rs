@@ -122,15 +122,15 @@ impl Deflate {
         loop {
             make_room(out, rest.len(), limit);
             let (eaten, made) = (inflater.total_in(), out.len());
-            let status =
-                inflater.decompress_vec(rest, out, FlushDecompress::Sync).map_err(|_| Fault::DeflateInvalid)?;
-            let eaten = (inflater.total_in() - eaten) as usize;
-            rest = &rest[eaten..];
+            let result = inflater.decompress_vec(rest, out, FlushDecompress::Sync);
             // RFC 6455 10.4, and the bomb: nothing above the limit is kept.
             if out.len() as u64 > limit {
                 out.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
                 return Err(Fault::MessageTooBig { limit });
             }
+            let status = result.map_err(|_| Fault::DeflateInvalid)?;
+            let eaten = (inflater.total_in() - eaten) as usize;
+            rest = &rest[eaten..];
             if status == Status::StreamEnd {
                 // RFC 7692 7.2.3.4: a final block may stand in a message. What follows is a new stream.
                 self.inflater = None;

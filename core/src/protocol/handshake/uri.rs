@@ -6,6 +6,7 @@ use percent_encoding::percent_decode_str;
 use url::{Host, Position, Url};
 
 use super::super::fault::Misuse;
+use super::http::is_authority;
 
 /// A WebSocket URL, taken apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,6 +73,10 @@ impl Uri {
             Some(Host::Ipv6(address)) => address.to_string(),
             None => return Err(invalid("the URL has no host")),
         };
+        // The URL standard lets a comma and a quote stand in a name; in a `Host` they could not.
+        if !is_authority(&host) {
+            return Err(invalid("the URL's host is not a host"));
+        }
         Ok(Uri {
             is_secure,
             host,
@@ -203,6 +208,8 @@ mod tests {
             "wss://a/b#c",
             "ws://a:99999/",
             "ws://a b/",
+            "ws://a,b/",
+            "ws://a\"b/",
             "ws://[::1/",
             "ws://a%00b/",
             "mailto:a@b",

@@ -61,7 +61,10 @@ impl WebSocket {
     pub fn new(transport: Transport, mut engine: Engine, unread: Vec<u8>) -> Result<WebSocket, Error> {
         // Nobody here pauses: who does not want to read does not call.
         engine.resume();
-        Ok(WebSocket { shared: Arc::new(Shared::new(transport, engine, unread)?) })
+        let shared = Shared::new(transport, engine, unread)?;
+        // What the engine brings with it, the answer to the handshake perhaps, waits for nobody.
+        shared.lock().write();
+        Ok(WebSocket { shared: Arc::new(shared) })
     }
 
     /// Serves one client: waits for its request, and answers it as `decide` says. A refusal is sent,

@@ -111,6 +111,9 @@ fn place(inner: &mut Inner, index: usize, socket: Socket) {
 
 /// Makes an accepted socket a connection of this loop. One that cannot be is closed: its peer sees the end.
 fn welcome(inner: &mut Inner, options: &ListenOptions, socket: Socket, handler: HandlerId) {
+    if inner.drain.is_some() {
+        return;
+    }
     let transport = match &options.tls {
         None => Ok(Transport::plain(socket)),
         Some(tls) => Transport::tls_server(socket, tls),

@@ -346,7 +346,9 @@ impl Turn<'_> {
         match shutdown {
             Shutdown::Not => {}
             Shutdown::Write => {
-                if !connection.is_shut {
+                // TLS may still hold the last bytes.
+                let is_pending = connection.transport.as_ref().is_some_and(|transport| transport.has_pending_write());
+                if !connection.is_shut && !is_pending {
                     connection.is_shut = true;
                     let ended = connection.transport.as_mut().map(|transport| transport.shutdown_write());
                     if matches!(ended, Some(Err(_))) {
@@ -363,13 +365,18 @@ impl Turn<'_> {
     /// The gather buffer goes back; what other threads may ask is shown, and the deadline queued.
     #[inline]
     fn settle(&mut self, gather: &mut Vec<u8>) {
-        let id = self.id;
+        let (id, now) = (self.id, self.inner.now);
         let Some(connection) = self.inner.find(id) else { return };
         if let Mode::WebSocket(engine) = &mut connection.mode {
             engine.reclaim(gather);
         }
         if connection.is_idle() {
             return;
+        }
+        if let Mode::WebSocket(engine) = &mut connection.mode
+            && connection.is_blocked
+        {
+            engine.stalled(now);
         }
         let (state, waiting) = (connection.ready_state(), connection.buffered_amount());
         let has_changed = state != connection.shown_state || waiting != connection.shown_waiting;

@@ -84,6 +84,8 @@ pub struct Config {
     pub handshake_timeout: u64,
     /// From a message's first byte to its last. Default 5 min: 16 MiB on a slow line.
     pub message_timeout: u64,
+    /// From a stream that takes no more bytes to one that takes some. Default 60 s.
+    pub write_timeout: u64,
     /// Silence before a ping is sent. Default 30 s: below the idle cut of common proxies.
     pub ping_interval: u64,
     /// From that ping to a sign of life. Default 20 s.
@@ -120,6 +122,7 @@ impl Default for Config {
             low_water_bytes: 256 << 10,
             handshake_timeout: 10_000,
             message_timeout: 300_000,
+            write_timeout: 60_000,
             ping_interval: 30_000,
             pong_timeout: 20_000,
             close_timeout: 5_000,

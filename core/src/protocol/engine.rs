@@ -233,6 +233,10 @@ impl Engine {
         if self.deadlines.is_due(Kind::Keepalive, now) {
             self.keepalive_due(now);
         }
+        if self.deadlines.is_due(Kind::Write, now) {
+            self.deadlines.clear(Kind::Write);
+            self.give_up(now, Side::Local, Some(Fault::WriteTimeout));
+        }
         if self.deadlines.is_due(Kind::Close, now) {
             self.deadlines.clear(Kind::Close);
             self.end_of_input = true;
@@ -264,11 +268,19 @@ impl Engine {
     #[inline]
     pub fn sent(&mut self, n: usize) {
         self.outbox.sent(n);
+        self.deadlines.clear(Kind::Write);
         if self.outbox.is_empty() {
             self.payload_waiting = 0;
             if let Some(payload) = self.owed_pong.take() {
                 self.answer_ping(&payload);
             }
+        }
+    }
+
+    /// The stream takes no more bytes for now: the peer has until the write deadline to read some.
+    pub fn stalled(&mut self, now: Time) {
+        if !self.deadlines.is_set(Kind::Write) && !self.outbox.is_empty() {
+            self.deadlines.set(Kind::Write, now, self.config.write_timeout);
         }
     }
 
@@ -399,6 +411,10 @@ impl Engine {
 
     /// Silence for a whole interval: probe, or give up when the probe was not answered.
     fn keepalive_due(&mut self, now: Time) {
+        if self.is_paused {
+            // Nobody listens: silence proves nothing.
+            self.heard = now;
+        }
         let interval = if self.is_probing { self.config.pong_timeout } else { self.config.ping_interval };
         let silent = now.since(self.heard).as_millis() as u64;
         if silent < interval {

@@ -87,6 +87,8 @@ pub enum Fault {
     HandshakeTimeout,
     /// A message took longer than `Config::message_timeout`.
     MessageTimeout,
+    /// The peer took nothing of what waits within `Config::write_timeout`.
+    WriteTimeout,
     /// No pong within `Config::pong_timeout`.
     PongTimeout,
     /// The peer did not finish the closing handshake within `Config::close_timeout`.
@@ -125,6 +127,7 @@ impl Fault {
             | Fault::AnswerInvalid(_)
             | Fault::ProxyRefused(_)
             | Fault::HandshakeTimeout
+            | Fault::WriteTimeout
             | Fault::PongTimeout
             | Fault::CloseTimeout => CloseCode::ABNORMAL,
         }
@@ -178,6 +181,7 @@ impl Fault {
             Fault::ProxyRefused(_) => "proxy-refused",
             Fault::HandshakeTimeout => "handshake-timeout",
             Fault::MessageTimeout => "message-timeout",
+            Fault::WriteTimeout => "write-timeout",
             Fault::PongTimeout => "pong-timeout",
             Fault::CloseTimeout => "close-timeout",
         }
@@ -239,6 +243,7 @@ impl fmt::Display for Fault {
             Fault::ProxyRefused(what) => write!(f, "the proxy refused: {what}"),
             Fault::HandshakeTimeout => write!(f, "the opening handshake took too long"),
             Fault::MessageTimeout => write!(f, "a message took too long to arrive"),
+            Fault::WriteTimeout => write!(f, "the peer did not read for too long"),
             Fault::PongTimeout => write!(f, "no pong came in time (RFC 6455 5.5.3)"),
             Fault::CloseTimeout => write!(f, "the closing handshake took too long (RFC 6455 7.1.1)"),
         }

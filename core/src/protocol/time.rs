@@ -42,11 +42,13 @@ pub(crate) enum Kind {
     Message,
     /// Nothing was heard for a while (send a ping), or the pong is due (give up).
     Keepalive,
+    /// The peer must take some of what waits to leave.
+    Write,
     /// The closing handshake, and then the end of the stream, must be over.
     Close,
 }
 
-const KINDS: usize = 4;
+const KINDS: usize = 5;
 const UNSET: Time = Time(u64::MAX);
 
 /// One slot per kind of deadline; setting a kind again moves it.
@@ -77,7 +79,7 @@ impl Deadlines {
 
     /// The earliest deadline of all.
     pub(crate) fn next(&self) -> Option<Time> {
-        let earliest = self.0[0].min(self.0[1]).min(self.0[2]).min(self.0[3]);
+        let earliest = self.0[0].min(self.0[1]).min(self.0[2]).min(self.0[3]).min(self.0[4]);
         (earliest != UNSET).then_some(earliest)
     }
 }

@@ -116,6 +116,7 @@ impl Engine {
         let lost_something = !self.outbox.is_empty();
         self.outbox.clear();
         self.payload_waiting = 0;
+        self.deadlines.clear(Kind::Write);
         if self.closing.is_none() {
             self.closing = Some(Box::new(Closing {
                 info: CloseInfo::abnormal(begun_by, fault),

@@ -1,9 +1,12 @@
-from collections.abc import Buffer
-from typing import final
+from os import PathLike
+from typing import Any, Union, final
+
+_Bytes = Union[bytes, bytearray, memoryview]
+_Path = Union[str, PathLike[str]]
 
 __version__: str
 
-def mask(data: Buffer, key: Buffer, position: int = 0) -> bytes:
+def mask(data: _Bytes, key: _Bytes, position: int = 0) -> bytes:
     """`data` XORed with `key`, over and over, beginning at `position` in the key."""
 
 @final
@@ -11,5 +14,61 @@ class Utf8:
     """Checks a text piece by piece."""
 
     def __new__(cls) -> Utf8: ...
-    def feed(self, data: Buffer, end: bool = False) -> bool:
+    def feed(self, data: _Bytes, end: bool = False) -> bool:
         """Takes the next piece, and whether it is the last. `False` when the text is not UTF-8."""
+
+@final
+class ServerTls:
+    """Certificates of a server, and what it asks of its clients. Raises `OSError` that names a bad file."""
+
+    def __new__(
+        cls, certificate: _Path, private_key: _Path, client_ca: _Path | None = None, client_optional: bool = False
+    ) -> ServerTls: ...
+
+@final
+class Channel:
+    """One connection: raw bytes, and the frames of plain messages. Several threads may use it at once."""
+
+    def __new__(cls, fd: int, tls: ServerTls | None = None) -> Channel: ...
+    def read(self, length: int) -> bytes:
+        """Bytes as they come: at least one, at most `length`; `b''` at the end."""
+    def readline(self, limit: int = -1) -> bytes:
+        """Bytes up to and with the next LF, at most `limit` of them; fewer at the end."""
+    def write(self, data: _Bytes) -> None:
+        """Sends all of `data`."""
+    def offer(self, data: bytes) -> bool:
+        """Sends `data` if that goes without waiting and nobody else is sending. Whether it went."""
+    def receive_message(self, max_bytes: int) -> str | bytes | None:
+        """The next message when the next frame is a whole one; `None`, and it is left unread, when not."""
+    def send_frame(self, message: str | _Bytes, first: int) -> None:
+        """Sends one unmasked frame: `first` is its first byte."""
+    def recv(self, length: int, flags: int = 0) -> bytes: ...
+    def send(self, data: _Bytes) -> int: ...
+    def sendall(self, data: _Bytes) -> None: ...
+    def shutdown(self, how: int) -> None:
+        """Ends a direction: 0 receiving, 1 sending, 2 both."""
+    def close(self) -> None:
+        """Ends the connection; threads that wait on it wake up."""
+    def fileno(self) -> int: ...
+    def getpeername(self) -> Any:
+        """The peer's address; remembered after the end."""
+    def settimeout(self, seconds: float | None) -> None: ...
+    def gettimeout(self) -> float | None: ...
+    def __getattr__(self, name: str) -> Any: ...
+
+@final
+class Front:
+    """Listening sockets, and the connections on them whose head is complete."""
+
+    def __new__(
+        cls,
+        listeners: list[int],
+        tls: ServerTls | None = None,
+        max_head_bytes: int = 262144,
+        head_seconds: float = 30.0,
+    ) -> Front: ...
+    def accept(self, timeout: float | None = None) -> Channel | None:
+        """Waits for the next connection; `None` when the time (seconds) is up or the front is closed."""
+    def is_closed(self) -> bool: ...
+    def close(self) -> None:
+        """Accepts no more."""

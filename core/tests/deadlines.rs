@@ -50,3 +50,14 @@ fn a_paused_connection_is_not_given_up_for_a_pong_that_it_does_not_read() {
     let (_, info) = run_to_the_end(&mut engine);
     assert_eq!(info.fault, Some(Fault::PongTimeout));
 }
+
+#[test]
+fn what_a_closing_connection_takes_no_more_is_counted() {
+    let mut engine = open(Config { close_timeout: 1_000, ..Config::default() });
+    engine.close(Time::ZERO, None, "").unwrap();
+    engine.refused(30);
+    assert_eq!(engine.close_info(), None, "the peer has not closed yet");
+    engine.sent(engine.outbox().len());
+    let (at, info) = run_to_the_end(&mut engine);
+    assert_eq!((at, info.fault.clone(), info.unsent_bytes), (Time::from_millis(1_000), Some(Fault::CloseTimeout), 30));
+}

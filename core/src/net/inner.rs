@@ -9,6 +9,7 @@ use mio::{Interest, Registry, Token};
 use slab::Slab;
 
 use super::connection::{Connection, ConnectionId, Mode};
+use super::context::{Context, Sent};
 use super::handler::Handler;
 use super::listening::Listening;
 use super::remote::{Command, Remote, Shared};
@@ -201,28 +202,27 @@ impl Inner {
 
     /// What another thread has asked for.
     pub(super) fn obey(&mut self, command: Command) {
-        let shared = self.shared.clone();
-        let taken = |id: ConnectionId, bytes: usize| {
-            if let Some(entry) = shared.name.table.find(id) {
-                entry.sub_queued(bytes as u64);
-            }
-        };
-        let mut cx = super::context::Context { inner: self, rest: &[] };
-        // A connection that has ended meanwhile has told so by its own `on_close`.
         match command {
             Command::Send { id, kind, data } => {
-                taken(id, data.bytes().len());
-                let _ = cx.send_chunk(id, kind, data);
+                self.deliver(id, data.bytes().len(), |cx| cx.send_chunk(id, kind, data));
             }
             Command::Fragment { id, kind, data, fin } => {
-                taken(id, data.len());
-                let _ = cx.send_fragment(id, kind, &data, fin);
+                self.deliver(id, data.len(), |cx| cx.send_fragment(id, kind, &data, fin));
             }
-            Command::Write { id, data } => {
-                taken(id, data.len());
-                let _ = cx.write(id, &data);
-            }
-            Command::Run(task) => task(&mut cx),
+            Command::Write { id, data } => self.deliver(id, data.len(), |cx| cx.write(id, &data)),
+            Command::Run(task) => task(&mut Context { inner: self, rest: &[] }),
+        }
+    }
+
+    /// Sends what another thread has queued. A connection that takes no more counts it as unsent; one that
+    /// has ended has told so.
+    fn deliver(&mut self, id: ConnectionId, bytes: usize, send: impl FnOnce(&mut Context<'_>) -> Result<Sent, Error>) {
+        if let Some(entry) = self.shared.name.table.find(id) {
+            entry.sub_queued(bytes as u64);
+        }
+        let sent = send(&mut Context { inner: self, rest: &[] });
+        if let (Err(_), Some(Connection { mode: Mode::WebSocket(engine), .. })) = (sent, self.find(id)) {
+            engine.refused(bytes);
         }
     }
 }

@@ -373,9 +373,9 @@ impl Engine {
         self.about.as_ref()?.response.as_ref()
     }
 
-    /// How it ended, or is about to end.
+    /// How it ended, or is about to end; nothing before the peer has closed too, or is given up.
     pub fn close_info(&self) -> Option<&CloseInfo> {
-        self.closing.as_ref().map(|closing| &closing.info)
+        self.closing.as_ref().filter(|_| self.is_ending()).map(|closing| &closing.info)
     }
 
     /// Bytes of memory that this connection holds beside the engine itself: what waits to leave, and the

@@ -35,7 +35,7 @@ impl Engine {
             Phase::Opening => self.abort(now),
             Phase::Open => {
                 self.write_control(OpCode::Close, &payload[..length]);
-                self.enter(Phase::CloseSent, now);
+                self.conclude(now, Phase::CloseSent, CloseInfo::abnormal(Side::Local, None));
             }
             Phase::CloseReceived if self.awaits_reply() => {
                 self.write_control(OpCode::Close, &payload[..length]);
@@ -98,10 +98,19 @@ impl Engine {
         self.conclude(now, Phase::Failing, info);
     }
 
-    /// The end is certain; `Closed` follows when everything has left.
-    pub(super) fn conclude(&mut self, now: Time, phase: Phase, info: CloseInfo) {
+    /// The end is certain, or begun; `Closed` follows when everything has left.
+    pub(super) fn conclude(&mut self, now: Time, phase: Phase, mut info: CloseInfo) {
+        info.unsent_bytes += self.closing.as_ref().map_or(0, |closing| closing.info.unsent_bytes);
         self.closing = Some(Box::new(Closing { info, is_answered: true, untold_request: false }));
         self.enter(phase, now);
+    }
+
+    /// A driver had accepted so many payload bytes, and the connection takes no more: they are counted in
+    /// [`CloseInfo::unsent_bytes`].
+    pub fn refused(&mut self, bytes: usize) {
+        if let Some(closing) = &mut self.closing {
+            closing.info.unsent_bytes += bytes as u64;
+        }
     }
 
     /// Nothing more can be done: what waits is thrown away, and counted.
@@ -117,22 +126,20 @@ impl Engine {
         self.outbox.clear();
         self.payload_waiting = 0;
         self.deadlines.clear(Kind::Write);
-        if self.closing.is_none() {
-            self.closing = Some(Box::new(Closing {
-                info: CloseInfo::abnormal(begun_by, fault),
-                is_answered: true,
-                untold_request: false,
-            }));
-        } else if let Some(closing) = &mut self.closing {
-            closing.info.clean &= closing.is_answered && !lost_something;
-            closing.is_answered = true;
-            closing.untold_request = false;
-        }
-        if let Some(closing) = &mut self.closing {
-            closing.info.unsent_bytes = unsent_bytes;
-        }
         self.end_of_input = true;
-        self.enter(Phase::Failing, now);
+        let mut info = match self.closing.take() {
+            // What the peer's close frame said stands, but not every byte has left.
+            Some(closing) if self.phase != Phase::CloseSent => {
+                let clean = closing.info.clean && closing.is_answered && !lost_something;
+                CloseInfo { clean, ..closing.info }
+            }
+            Some(closing) => {
+                CloseInfo { unsent_bytes: closing.info.unsent_bytes, ..CloseInfo::abnormal(Side::Local, fault) }
+            }
+            None => CloseInfo::abnormal(begun_by, fault),
+        };
+        info.unsent_bytes += unsent_bytes;
+        self.conclude(now, Phase::Failing, info);
     }
 
     /// Discards what still comes; tells `Closed` once everything has left.

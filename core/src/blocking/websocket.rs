@@ -68,7 +68,8 @@ impl WebSocket {
     }
 
     /// Serves one client: waits for its request, and answers it as `decide` says. A refusal is sent,
-    /// and then an error here.
+    /// and then an error here. Plain HTTP is asked about too ([`Request::is_upgrade`]), and can only be
+    /// refused, with any status.
     pub fn accept(
         transport: Transport,
         config: Arc<Config>,

@@ -275,6 +275,7 @@ impl TlsStream {
 
     /// Decrypts the records between [`HEADROOM`] and `filled`, and lays the plaintext at the front.
     fn decrypt(&mut self, buffer: &mut [u8], filled: usize) -> usize {
+        let was_handshaking = self.is_handshaking();
         let (mut start, mut plain) = (HEADROOM, 0);
         loop {
             let (free, rest) = buffer.split_at_mut(start);
@@ -301,8 +302,8 @@ impl TlsStream {
                 }
             }
         }
-        // A ClientHello among these records has left its name behind.
-        if let (Session::Server(_), Some(name)) = (&self.session, take_server_name()) {
+        if was_handshaking && let (Session::Server(_), Some(name)) = (&self.session, take_server_name()) {
+            // A ClientHello among these records has left its name behind.
             self.server_name = Some(name);
         }
         self.keep(&buffer[start..filled]);

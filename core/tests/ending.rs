@@ -80,6 +80,23 @@ fn a_handler_goes_with_the_connection_that_it_was_given_with() {
 }
 
 #[test]
+fn a_connection_that_has_ended_answers_nothing_though_its_stream_lingers() {
+    let mut event_loop = EventLoop::new().unwrap();
+    let counts = Counts::default();
+    let (id, peer) = adopt(&mut event_loop, &counts);
+    event_loop.context().set_user(id, 7).unwrap();
+    // Not HTTP: refused, and the stream stays until the peer has read why.
+    peer.write(&[std::io::IoSlice::new(b"nonsense\r\n\r\n")]).unwrap();
+    while counts.closed.load(Ordering::Relaxed) == 0 {
+        event_loop.run_once(Some(Duration::from_secs(5))).unwrap();
+    }
+    assert!(matches!(event_loop.remote().abort(id), Err(Error::Gone)));
+    let cx = event_loop.context();
+    assert_eq!(cx.user(id), None);
+    assert!(cx.engine(id).is_none() && cx.peer(id).is_none());
+}
+
+#[test]
 fn no_connection_has_the_id_0() {
     let mut event_loop = EventLoop::new().unwrap();
     let (id, _peer) = adopt(&mut event_loop, &Counts::default());

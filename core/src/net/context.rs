@@ -336,7 +336,7 @@ impl Context<'_> {
 
     /// The state of a WebSocket, for questions: subprotocol, extensions, url, close_info…
     pub fn engine(&self, id: ConnectionId) -> Option<&Engine> {
-        match &self.inner.peek(id)?.mode {
+        match &self.known(id)?.mode {
             Mode::WebSocket(engine) => Some(engine),
             Mode::Connecting(connecting) => Some(connecting.engine()),
             Mode::Raw(_) => None,
@@ -345,27 +345,27 @@ impl Context<'_> {
 
     /// The browser's state.
     pub fn ready_state(&self, id: ConnectionId) -> ReadyState {
-        self.inner.peek(id).map_or(ReadyState::Closed, Connection::ready_state)
+        self.known(id).map_or(ReadyState::Closed, Connection::ready_state)
     }
 
     /// Payload bytes accepted and not yet handed to the system.
     pub fn buffered_amount(&self, id: ConnectionId) -> u64 {
-        self.inner.peek(id).map_or(0, Connection::buffered_amount)
+        self.known(id).map_or(0, Connection::buffered_amount)
     }
 
     /// Where the peer is; nothing while a client is still connecting.
     pub fn peer(&self, id: ConnectionId) -> Option<Peer> {
-        Some(self.inner.peek(id)?.transport.as_ref()?.peer())
+        Some(self.known(id)?.transport.as_ref()?.peer())
     }
 
     /// The bytes' transport, for questions: TLS, ALPN, the peer's certificate.
     pub fn transport(&self, id: ConnectionId) -> Option<&Transport> {
-        self.inner.peek(id)?.transport.as_ref()
+        self.known(id)?.transport.as_ref()
     }
 
     /// The application's own word for this connection; zero at first.
     pub fn user(&self, id: ConnectionId) -> Option<u64> {
-        Some(self.inner.peek(id)?.user)
+        Some(self.known(id)?.user)
     }
 
     /// Sets the application's own word.
@@ -406,6 +406,11 @@ impl Context<'_> {
     /// A handle for other threads.
     pub fn remote(&self) -> Remote {
         self.inner.remote()
+    }
+
+    /// The connection, until the application was told of its end.
+    fn known(&self, id: ConnectionId) -> Option<&Connection> {
+        self.inner.peek(id).filter(|connection| !connection.is_told)
     }
 
     fn engine_mut(&mut self, id: ConnectionId) -> Result<&mut Engine, Error> {

@@ -149,9 +149,6 @@ impl Remote {
             _ if reason.len() > MAX_REASON_BYTES => return Err(Misuse::ReasonTooLong(reason.len()).into()),
             _ => {}
         }
-        if self.ready_state(id) == ReadyState::Closed {
-            return Err(Error::Gone);
-        }
         let reason = reason.to_owned();
         self.on(id, move |cx| cx.close(id, code, &reason))
     }
@@ -179,6 +176,11 @@ impl Remote {
     /// Reads again.
     pub fn resume(&self, id: ConnectionId) -> Result<(), Error> {
         self.on(id, move |cx| cx.resume(id))
+    }
+
+    /// The host's transport has become readable or writable; see [`Context::ready`].
+    pub fn ready(&self, id: ConnectionId) -> Result<(), Error> {
+        self.on(id, move |cx| cx.ready(id))
     }
 
     /// On a raw connection: the stream ends after what waits.
@@ -218,7 +220,7 @@ impl Remote {
         id: ConnectionId,
         verb: impl FnOnce(&mut Context<'_>) -> Result<(), Error> + Send + 'static,
     ) -> Result<(), Error> {
-        if !self.is_mine(id) || self.shared.name.table.find(id).is_none() {
+        if self.ready_state(id) == ReadyState::Closed {
             return Err(Error::Gone);
         }
         // It may have ended by then, which its own `on_close` tells.

@@ -188,7 +188,10 @@ impl Turn<'_> {
                 Event::MessageEnd => self.handler.on_message_end(cx, id),
                 Event::Ping(data) => self.handler.on_ping(cx, id, &data),
                 Event::Pong(data) => self.handler.on_pong(cx, id, &data),
-                Event::Open => self.handler.on_open(cx, id),
+                Event::Open => {
+                    show_open(cx, id);
+                    self.handler.on_open(cx, id);
+                }
                 Event::CloseRequested => self.handler.on_close_requested(cx, id),
                 Event::Request(request) => {
                     if let Ok(connection) = cx.inner.live(id) {
@@ -389,6 +392,16 @@ impl Turn<'_> {
         if has_changed && let Some(entry) = self.inner.shared.name.table.find(id) {
             entry.update(state, waiting);
         }
+    }
+}
+
+/// Another thread that `on_open` tells of the connection may send at once.
+fn show_open(cx: &mut Context<'_>, id: ConnectionId) {
+    let Some(connection) = cx.inner.find(id) else { return };
+    connection.shown_state = connection.ready_state();
+    let (state, waiting) = (connection.shown_state, connection.shown_waiting);
+    if let Some(entry) = cx.inner.shared.name.table.find(id) {
+        entry.update(state, waiting);
     }
 }
 

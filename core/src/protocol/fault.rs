@@ -133,7 +133,8 @@ impl Fault {
         }
     }
 
-    /// The HTTP status with which a server refuses a request for this fault.
+    /// The HTTP status with which a server refuses a request for this fault, or with which the server has
+    /// [refused](Fault::Refused) ours; 0 where no HTTP answer tells of it.
     pub fn http_status(&self) -> u16 {
         match self {
             Fault::MethodNotGet => 405,
@@ -142,7 +143,32 @@ impl Fault {
             Fault::OriginNotAllowed => 403,
             Fault::HandshakeTimeout => 408,
             Fault::BodyOnUpgrade => 413,
-            _ => 400,
+            Fault::HeadMalformed(_) | Fault::HeaderMissing(_) | Fault::HeaderInvalid(_) => 400,
+            Fault::Refused(status) => *status,
+            Fault::ReservedBits(_)
+            | Fault::ReservedOpcode(_)
+            | Fault::Unmasked
+            | Fault::Masked
+            | Fault::ControlTooLong(_)
+            | Fault::ControlFragmented
+            | Fault::LengthTooLong
+            | Fault::LengthNotMinimal(_)
+            | Fault::UnexpectedContinuation
+            | Fault::ExpectedContinuation
+            | Fault::FrameTooBig { .. }
+            | Fault::MessageTooBig { .. }
+            | Fault::TooManyFragments(_)
+            | Fault::InvalidUtf8 { .. }
+            | Fault::CloseTooShort
+            | Fault::CloseCodeInvalid(_)
+            | Fault::CloseReasonNotUtf8
+            | Fault::DeflateInvalid
+            | Fault::AnswerInvalid(_)
+            | Fault::ProxyRefused(_)
+            | Fault::MessageTimeout
+            | Fault::PongTimeout
+            | Fault::WriteTimeout
+            | Fault::CloseTimeout => 0,
         }
     }
 

@@ -307,6 +307,8 @@ typedef struct linkspan_config {
     uint64_t handshake_timeout;
     // From a message's first byte to its last, in milliseconds. Default 300000.
     uint64_t message_timeout;
+    // From a stream that takes no more bytes to one that takes some, in milliseconds. Default 60000.
+    uint64_t write_timeout;
     // Silence before a ping is sent, in milliseconds. Default 30000.
     uint64_t ping_interval;
     // From that ping to a sign of life, in milliseconds. Default 20000.
@@ -664,6 +666,8 @@ typedef struct linkspan_server_options {
     // How many loops of its own, each on its own thread. Default 1. Callbacks of different connections may
     // then run at the same time.
     uint32_t loops;
+    // Most connections at once; above it, new ones wait in the system's queue. Default 65536.
+    uint32_t max_connections;
 } linkspan_server_options;
 
 // Makes a server that does not listen yet. `options` may be NULL.

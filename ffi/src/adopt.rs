@@ -271,12 +271,7 @@ pub unsafe extern "C" fn linkspan_loop_adopt_fd(
 #[unsafe(no_mangle)]
 pub extern "C" fn linkspan_connection_ready(connection: linkspan_connection) -> linkspan_status {
     guard_connection(connection, || {
-        remote::verb(
-            connection,
-            (),
-            |cx, id, ()| cx.ready(id),
-            |remote, id, ()| remote.run(move |cx| drop(cx.ready(id))),
-        )
+        remote::verb(connection, (), |cx, id, ()| cx.ready(id), |remote, id, ()| remote.ready(id))
     })
 }
 

@@ -42,6 +42,8 @@ pub struct linkspan_config {
     pub handshake_timeout: u64,
     /// From a message's first byte to its last, in milliseconds. Default 300000.
     pub message_timeout: u64,
+    /// From a stream that takes no more bytes to one that takes some, in milliseconds. Default 60000.
+    pub write_timeout: u64,
     /// Silence before a ping is sent, in milliseconds. Default 30000.
     pub ping_interval: u64,
     /// From that ping to a sign of life, in milliseconds. Default 20000.
@@ -100,6 +102,7 @@ pub(crate) unsafe fn read(config: *const linkspan_config) -> Result<Config, Fail
     set(&mut config.max_body_bytes, wanted.max_body_bytes as usize);
     set_timeout(&mut config.handshake_timeout, wanted.handshake_timeout);
     set_timeout(&mut config.message_timeout, wanted.message_timeout);
+    set_timeout(&mut config.write_timeout, wanted.write_timeout);
     set_timeout(&mut config.ping_interval, wanted.ping_interval);
     set_timeout(&mut config.pong_timeout, wanted.pong_timeout);
     set_timeout(&mut config.close_timeout, wanted.close_timeout);

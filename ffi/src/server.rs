@@ -4,9 +4,11 @@
 //! the library makes (these block all signals), or by a loop of yours.
 
 use std::ffi::{c_char, c_int, c_void};
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use linkspan::Error;
 use linkspan::net::{Context, ListenOptions, Listener, ListenerId, Server, ServerOptions};
 use linkspan::protocol::CloseCode;
 
@@ -70,6 +72,8 @@ pub struct linkspan_server_options {
     /// How many loops of its own, each on its own thread. Default 1. Callbacks of different connections may
     /// then run at the same time.
     pub loops: u32,
+    /// Most connections at once; above it, new ones wait in the system's queue. Default 65536.
+    pub max_connections: u32,
 }
 
 // SAFETY: `repr(C)`, size first, numbers and pointers only.
@@ -106,7 +110,7 @@ pub unsafe extern "C" fn linkspan_server_listen(
     guard(|| {
         // SAFETY: the pointers are as the comment says.
         let (server, host) = unsafe { (guard::shared(server)?, guard::optional_string(host)?) };
-        server.bind(|| Listener::tcp((host.unwrap_or("127.0.0.1"), port)))
+        server.bind(|| Listener::tcp(&resolve(host.unwrap_or("127.0.0.1"), port)?[..]))
     })
 }
 
@@ -235,7 +239,7 @@ impl linkspan_server {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn bind(&self, listen: impl FnOnce() -> Result<Listener, linkspan::Error>) -> Outcome {
+    fn bind(&self, listen: impl FnOnce() -> Result<Listener, Error>) -> Outcome {
         let mut state = self.lock();
         let Stage::New = state.stage else { return Err(wrong_state("the server listens already")) };
         let listener = listen()?;
@@ -261,11 +265,12 @@ impl State {
         // SAFETY: the caller's duty.
         unsafe {
             let options = guard::growing_or_default(options)?;
-            let listen = ListenOptions {
+            let mut listen = ListenOptions {
                 config: Arc::new(config::read(options.config)?),
                 tls: tls::server(options.tls)?,
                 ..ListenOptions::default()
             };
+            config::set(&mut listen.max_connections, options.max_connections as usize);
             let home = if options.event_loop.is_null() { None } else { Some(guard::shared(options.event_loop)?) };
             Ok(State {
                 options: ServerOptions { listen, loops: options.loops.max(1) as usize },
@@ -326,6 +331,11 @@ impl State {
         }
         Ok(LINKSPAN_OK)
     }
+}
+
+fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, Error> {
+    let found = (host, port).to_socket_addrs().map(Iterator::collect);
+    found.map_err(|why| Error::Resolve { host: host.to_owned(), why: why.to_string() })
 }
 
 fn wrong_state(why: &'static str) -> Failure {

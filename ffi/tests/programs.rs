@@ -1,0 +1,82 @@
+//! The C and C++ programs, against the shared library as it is built.
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+mod common;
+
+use std::fs;
+use std::process::Command;
+
+use common::{compile, library, root, run};
+
+macro_rules! programs {
+    ($($name:ident: $source:literal,)*) => {
+        $(#[test]
+        fn $name() {
+            run(&compile($source));
+        })*
+
+        #[test]
+        fn every_program_is_run() {
+            let sources = [$($source),*];
+            for entry in fs::read_dir(root().join("ffi/tests")).unwrap() {
+                let name = entry.unwrap().file_name().into_string().unwrap();
+                let is_program = name.ends_with(".c");
+                assert!(!is_program || sources.contains(&format!("ffi/tests/{name}").as_str()), "{name} is not run");
+            }
+        }
+    };
+}
+
+programs! {
+    adopt: "ffi/tests/adopt.c",
+    client: "ffi/tests/client.c",
+    connection: "ffi/tests/connection.c",
+    engine: "ffi/tests/engine.c",
+    event_loop: "ffi/tests/loop.c",
+    library_itself: "ffi/tests/library.c",
+    null: "ffi/tests/null.c",
+    reentry: "ffi/tests/reentry.c",
+    request: "ffi/tests/request.c",
+    server: "ffi/tests/server.c",
+    sigpipe: "ffi/tests/sigpipe.c",
+    threads: "ffi/tests/threads.c",
+    tls: "ffi/tests/tls.c",
+    cpp_echo: "bindings/cpp/tests/echo.cpp",
+}
+
+/// The symbols that the shared library exports.
+fn symbols() -> Vec<String> {
+    let output = Command::new("nm")
+        .args(["--dynamic", "--defined-only", "--format=just-symbols"])
+        .arg(library().join("liblinkspan.so"))
+        .output()
+        .expect("nm is needed (Debian: binutils)");
+    let mut symbols: Vec<String> = String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect();
+    symbols.sort_unstable();
+    symbols
+}
+
+#[test]
+fn the_exported_symbols_are_those_of_the_list() {
+    let listed = fs::read_to_string(root().join("ffi/tests/symbols.txt")).unwrap();
+    let exported = symbols();
+    let listed: Vec<&str> = listed.lines().collect();
+    assert_eq!(exported, listed, "ffi/tests/symbols.txt lists what `nm -D` must show; nothing may ever leave it");
+}
+
+#[test]
+fn null_calls_every_function() {
+    let null = fs::read_to_string(root().join("ffi/tests/null.c")).unwrap();
+    for symbol in symbols() {
+        assert!(null.contains(&format!("{symbol}(")), "null.c does not call {symbol}");
+    }
+}
+
+#[test]
+fn the_library_asks_for_its_versioned_name() {
+    let output = Command::new("objdump").arg("-p").arg(library().join("liblinkspan.so")).output();
+    let output = output.expect("objdump is needed (Debian: binutils)");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let soname = text.lines().find(|line| line.contains("SONAME")).unwrap_or_default();
+    assert!(soname.ends_with("liblinkspan.so.1"), "{soname}");
+}

@@ -3,8 +3,11 @@
 import socket
 
 
-def create(host, port, logger):
-    """Sockets and what they are for, as ``getaddrinfo`` writes it; those that cannot be made are left out."""
+def create(host, port, say):
+    """Sockets and what they are for, as ``getaddrinfo`` writes it; those that cannot be made are left out.
+
+    ``say`` is called as ``Logger.info`` is, here and below. :exc:`OSError` when the host has no address.
+    """
     if host:
         try:
             infos = socket.getaddrinfo(host, port, socket.AF_UNSPEC, socket.SOCK_STREAM)
@@ -18,11 +21,11 @@ def create(host, port, logger):
         try:
             sockets.append((socket.socket(info[0], info[1], info[2]), info))
         except OSError as e:
-            logger.info('Cannot make a socket for %r: %s', info, e)
+            say('Cannot make a socket for %r: %s', info, e)
     return sockets
 
 
-def bind(sockets, host, port, reuse_address, logger):
+def bind(sockets, host, port, reuse_address, say):
     """Binds them; those that cannot be bound go from the list. The port: the first one's when it was 0.
 
     Raises :exc:`OSError` when none is left.
@@ -36,7 +39,7 @@ def bind(sockets, host, port, reuse_address, logger):
             socket_.bind((host, port))
         except (OSError, OverflowError) as e:
             why = getattr(e, 'strerror', None) or str(e)
-            _drop(sockets, item, 'bind', e, logger)
+            _drop(sockets, item, 'bind', e, say)
             continue
         if port == 0:
             # The others follow the first.
@@ -46,7 +49,7 @@ def bind(sockets, host, port, reuse_address, logger):
     return port
 
 
-def listen(sockets, backlog, host, port, logger):
+def listen(sockets, backlog, host, port, say):
     """Listens on them; those on which that fails go from the list. :exc:`OSError` when none is left."""
     why = 'there is no socket'
     for item in sockets[:]:
@@ -54,13 +57,13 @@ def listen(sockets, backlog, host, port, logger):
             item[0].listen(backlog)
         except OSError as e:
             why = e.strerror or str(e)
-            _drop(sockets, item, 'listen', e, logger)
+            _drop(sockets, item, 'listen', e, say)
     if not sockets:
         raise OSError(_complaint(host, port, why))
 
 
-def _drop(sockets, item, verb, error, logger):
-    logger.info('Cannot %s for %r: %s', verb, item[1], error)
+def _drop(sockets, item, verb, error, say):
+    say('Cannot %s for %r: %s', verb, item[1], error)
     sockets.remove(item)
     item[0].close()
 

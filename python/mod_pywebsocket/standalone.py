@@ -18,7 +18,6 @@ if __name__ == '__main__' and sys.path and os.path.realpath(sys.path[0]) == os.p
     del sys.path[0]
 
 import argparse
-import logging
 
 _DEFAULT_LOG_MAX_BYTES = 1024 * 256
 _DEFAULT_LOG_BACKUP_COUNT = 5
@@ -129,10 +128,19 @@ def _read_config(path):
     return arguments
 
 
-def _die(message):
-    """One line that says why there is no server."""
+def _die(message, options=None):
+    """One line that says why there is no server, in the log that ``options`` name and on stderr."""
+    import logging
+
+    from mod_pywebsocket import server_util
+    if options is not None and not logging.getLogger().handlers:
+        try:
+            server_util.configure_logging(options)
+        except OSError:
+            # The log itself may be what is wrong.
+            pass
     logging.critical('%s', message)
-    if not any(type(handler) is logging.StreamHandler for handler in logging.getLogger().handlers):
+    if options is not None and options.log_file and logging.getLogger().handlers:
         print('standalone: %s' % message, file=sys.stderr)
     raise SystemExit(1)
 
@@ -144,51 +152,32 @@ def _main(args=None):
         os.chdir(options.document_root)
     except OSError as e:
         _die('cannot use the document root %s: %s' % (options.document_root, e.strerror))
-
-    from mod_pywebsocket import server_util
-    try:
-        server_util.configure_logging(options)
-    except OSError as e:
-        _die('cannot write the log file %s: %s' % (options.log_file, e.strerror))
     if rest:
-        _die('Unrecognized positional arguments: %r' % rest)
-    for name, is_set in (('--tls-module', options.tls_module), ('--allow-draft75', options.allow_draft75),
-                         ('--strict', options.strict)):
-        if is_set:
-            logging.warning('%s is obsolete and has no effect', name)
-    _prepare_tls(options)
-    _prepare_cgi(options)
+        _die('Unrecognized positional arguments: %r' % rest, options)
+    _check_tls(options)
+    options.cgi_directories = options.cgi_paths.split(',') if options.cgi_paths else []
+    options.is_executable_method = None
     if options.use_basic_auth:
         from base64 import b64encode
         credential = b64encode(options.basic_auth_credential.encode('utf-8')).decode('ascii')
         options.basic_auth_credential = 'Basic ' + credential
     if not options.scan_dir:
         options.scan_dir = options.websock_handlers
-    if options.thread_monitor_interval_in_sec > 0:
-        server_util.ThreadMonitor(options.thread_monitor_interval_in_sec).start()
 
     from mod_pywebsocket import _serving
     _serving.serve(options, _die)
 
 
-def _prepare_tls(options):
+def _check_tls(options):
     if not options.use_tls:
         if options.tls_client_auth:
-            _die('--tls-client-auth needs --tls')
-        return
-    if not (options.private_key and options.certificate):
-        _die('--tls needs --private-key and --certificate')
-    if options.tls_client_cert_optional and not options.tls_client_auth:
-        _die('--tls-client-cert-optional needs --tls-client-auth')
-    if options.tls_client_auth and not options.tls_client_ca:
-        _die('--tls-client-auth needs --tls-client-ca')
-
-
-def _prepare_cgi(options):
-    options.cgi_directories = []
-    options.is_executable_method = None
-    if options.cgi_paths:
-        options.cgi_directories = options.cgi_paths.split(',')
+            _die('--tls-client-auth needs --tls', options)
+    elif not (options.private_key and options.certificate):
+        _die('--tls needs --private-key and --certificate', options)
+    elif options.tls_client_cert_optional and not options.tls_client_auth:
+        _die('--tls-client-cert-optional needs --tls-client-auth', options)
+    elif options.tls_client_auth and not options.tls_client_ca:
+        _die('--tls-client-auth needs --tls-client-ca', options)
 
 
 if __name__ == '__main__':

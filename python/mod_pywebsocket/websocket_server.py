@@ -83,17 +83,17 @@ class WebSocketServer(socketserver.ThreadingMixIn, HTTPServer):
     def _create_sockets(self):
         """Makes a socket for each address of the host; ``_sockets`` has them with what they are for."""
         self.server_name, self.server_port = self.server_address
-        self._sockets = _listening.create(self.server_name, self.server_port, self._logger)
+        self._sockets = _listening.create(self.server_name, self.server_port, self._logger.info)
 
     def server_bind(self):
         """Binds the sockets; :exc:`OSError` when none can be bound."""
         self.server_port = _listening.bind(
-            self._sockets, self.server_name, self.server_port, self.allow_reuse_address, self._logger)
+            self._sockets, self.server_name, self.server_port, self.allow_reuse_address, self._logger.info)
         self.server_address = self.server_name, self.server_port
 
     def server_activate(self):
         """Listens; :exc:`OSError` when no socket can."""
-        _listening.listen(self._sockets, self.request_queue_size, self.server_name, self.server_port, self._logger)
+        _listening.listen(self._sockets, self.request_queue_size, self.server_name, self.server_port, self._logger.info)
         self.socket = self._sockets[0][0]
 
     def _take_listeners(self, listeners):

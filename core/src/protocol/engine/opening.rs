@@ -54,7 +54,10 @@ impl Opening {
         if self.head.is_empty() {
             let window = input.rest().len().min(limit);
             match self.finder.find(&input.rest()[..window]) {
-                Some(length) => return Ok(Some(Head::Whole(input.take(length)))),
+                Some(length) => {
+                    self.finder = HeadFinder::default();
+                    return Ok(Some(Head::Whole(input.take(length))));
+                }
                 None if input.rest().len() >= limit => return Err(Fault::HeadTooLong(limit)),
                 None => {
                     self.head.extend_from_slice(input.take(window));
@@ -184,31 +187,33 @@ impl Engine {
     }
 
     pub(super) fn next_opening<'b>(&mut self, now: Time, input: &mut Input<'b>) -> Option<Event<'b>> {
-        let opening = self.opening.as_mut()?;
-        let event = match &mut opening.awaits {
-            Awaits::Answer { .. } => return None,
-            Awaits::Request => match opening.next_head(&self.config, input) {
-                Ok(head) => self.request_received(now, head?.bytes()),
-                Err(fault) => self.refuse(now, fault),
-            },
-            Awaits::Response { .. } => match opening.next_head(&self.config, input) {
-                Ok(head) => self.response_received(now, head?.bytes()),
-                Err(fault) => self.answer_failed(now, fault),
-            },
-            Awaits::Body { body } => {
-                if body.push(input.take(usize::MAX)) {
-                    self.body_received(now);
+        loop {
+            let opening = self.opening.as_mut()?;
+            let event = match &mut opening.awaits {
+                Awaits::Answer { .. } => return None,
+                Awaits::Request => match opening.next_head(&self.config, input) {
+                    Ok(head) => self.request_received(now, head?.bytes()),
+                    Err(fault) => self.refuse(now, fault),
+                },
+                Awaits::Response { .. } => match opening.next_head(&self.config, input) {
+                    Ok(head) => self.response_received(now, head?.bytes()),
+                    Err(fault) => self.answer_failed(now, fault),
+                },
+                Awaits::Body { body } => {
+                    if body.push(input.take(usize::MAX)) {
+                        self.body_received(now);
+                    }
+                    None
                 }
-                None
+            };
+            match self.phase {
+                _ if event.is_some() => return event,
+                // What follows a refused head is discarded.
+                Phase::Failing => return self.next_closing(now, input),
+                _ if input.is_empty() => return None,
+                // An interim answer, or the head of a refusal: what follows it counts.
+                _ => {}
             }
-        };
-        match self.phase {
-            _ if event.is_some() => event,
-            // What follows a refused head is discarded.
-            Phase::Failing => self.next_closing(now, input),
-            // An interim answer, or the head of a refusal: what follows it counts.
-            _ if input.is_empty() => None,
-            _ => self.next_opening(now, input),
         }
     }
 
@@ -256,9 +261,13 @@ impl Engine {
             100..=199 => None,
             _ => {
                 let body = Body::new(&response, self.config.max_body_bytes);
+                let is_complete = body.is_complete();
                 if let (Some(about), Some(opening)) = (&mut self.about, &mut self.opening) {
                     about.response = Some(response);
                     opening.awaits = Awaits::Body { body };
+                }
+                if is_complete {
+                    self.body_received(now);
                 }
                 None
             }

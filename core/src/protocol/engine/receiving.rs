@@ -263,7 +263,9 @@ impl Engine {
         if header.length > self.config.max_frame_bytes {
             return Err(Fault::FrameTooBig { bytes: header.length, limit: self.config.max_frame_bytes });
         }
-        if header.reserved == 0 && header.length > self.config.max_message_bytes {
+        // Compressed messages are measured when they are inflated, continuations with what they continue.
+        let is_all = header.reserved == 0 && header.opcode != OpCode::Continuation;
+        if is_all && header.length > self.config.max_message_bytes {
             return Err(Fault::MessageTooBig { limit: self.config.max_message_bytes });
         }
         Ok(())

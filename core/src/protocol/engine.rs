@@ -202,9 +202,8 @@ impl Engine {
         self.end_of_input = true;
         match self.phase {
             Phase::Opening => self.end_of_opening(now),
-            Phase::Open | Phase::CloseSent => {
-                self.conclude(now, Phase::CloseReceived, CloseInfo::abnormal(Side::Remote, None));
-            }
+            Phase::Open => self.conclude(now, Phase::CloseReceived, CloseInfo::abnormal(Side::Remote, None)),
+            Phase::CloseSent => self.conclude(now, Phase::CloseReceived, CloseInfo::abnormal(Side::Local, None)),
             Phase::CloseReceived | Phase::Failing | Phase::Closed => {}
         }
     }
@@ -271,7 +270,9 @@ impl Engine {
         self.deadlines.clear(Kind::Write);
         if self.outbox.is_empty() {
             self.payload_waiting = 0;
-            if let Some(payload) = self.owed_pong.take() {
+            if let Some(payload) = self.owed_pong.take()
+                && matches!(self.phase, Phase::Open | Phase::CloseSent)
+            {
                 self.answer_ping(&payload);
             }
         }

@@ -158,7 +158,7 @@ impl Engine {
             return Some(Event::Open);
         }
         match self.phase {
-            Phase::Open | Phase::CloseSent if self.is_paused => None,
+            Phase::Open if self.is_paused => None,
             Phase::Open => self.next_frame(now, input),
             Phase::CloseSent => self.next_frame_unheard(now, input),
             Phase::Opening => self.next_opening(now, input),
@@ -227,7 +227,12 @@ impl Engine {
         }
         if self.deadlines.is_due(Kind::Message, now) {
             self.deadlines.clear(Kind::Message);
-            self.fail(now, Fault::MessageTimeout);
+            if self.is_paused {
+                // Its rest may wait unread: that is not the peer's fault.
+                self.deadlines.set(Kind::Message, now, self.config.message_timeout);
+            } else {
+                self.fail(now, Fault::MessageTimeout);
+            }
         }
         if self.deadlines.is_due(Kind::Keepalive, now) {
             self.keepalive_due(now);
@@ -311,7 +316,8 @@ impl Engine {
         self.shutdown_when_closed()
     }
 
-    /// Reads no more frames until [`resume`](Engine::resume). Timeouts go on, and so does sending.
+    /// Reads no more frames until [`resume`](Engine::resume) or [`close`](Engine::close). Sending goes on, and
+    /// so do pings; what the peer may have answered unread is not held against it.
     pub fn pause(&mut self) {
         self.is_paused = true;
     }
@@ -325,9 +331,9 @@ impl Engine {
     #[inline]
     pub fn is_blocked(&self) -> bool {
         match self.phase {
-            Phase::Open | Phase::CloseSent => self.is_paused,
+            Phase::Open => self.is_paused,
             Phase::Opening => self.opening.as_ref().is_some_and(|opening| opening.awaits_answer()),
-            Phase::CloseReceived | Phase::Failing | Phase::Closed => false,
+            Phase::CloseSent | Phase::CloseReceived | Phase::Failing | Phase::Closed => false,
         }
     }
 
@@ -412,21 +418,18 @@ impl Engine {
 
     /// Silence for a whole interval: probe, or give up when the probe was not answered.
     fn keepalive_due(&mut self, now: Time) {
-        if self.is_paused {
-            // Nobody listens: silence proves nothing.
-            self.heard = now;
-        }
         let interval = if self.is_probing { self.config.pong_timeout } else { self.config.ping_interval };
         let silent = now.since(self.heard).as_millis() as u64;
         if silent < interval {
             // Heard in between: the interval counts from then.
             self.is_probing = false;
             self.deadlines.set(Kind::Keepalive, self.heard, self.config.ping_interval);
-        } else if self.is_probing {
+        } else if self.is_probing && !self.is_paused {
+            // While paused nobody listens: silence proves nothing.
             self.give_up(now, Side::Local, Some(Fault::PongTimeout));
         } else {
             // RFC 6455 5.5.2: a ping may serve as a keepalive.
-            self.is_probing = self.config.pong_timeout != 0;
+            self.is_probing = self.config.pong_timeout != 0 && !self.is_paused;
             self.write_control(super::frame::OpCode::Ping, &[]);
             let next = if self.is_probing { self.config.pong_timeout } else { self.config.ping_interval };
             self.deadlines.set(Kind::Keepalive, now, next);

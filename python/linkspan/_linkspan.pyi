@@ -34,6 +34,8 @@ class Channel:
         """Bytes as they come: at least one, at most `length`; `b''` at the end."""
     def readline(self, limit: int = -1) -> bytes:
         """Bytes up to and with the next LF, at most `limit` of them; fewer at the end."""
+    def peek(self) -> bytes:
+        """What has been read and not used: the head of the request, to begin with."""
     def write(self, data: _Bytes) -> None:
         """Sends all of `data`."""
     def offer(self, data: bytes) -> bool:

@@ -2,6 +2,7 @@
 
 import http.server
 import os
+import re
 import sys
 from http import client as http_client
 
@@ -10,6 +11,11 @@ from mod_pywebsocket import common, dispatch, handshake, http_header_util, memor
 from mod_pywebsocket._connection import ChannelFile, _StandaloneConnection
 
 _MAX_MEMORIZED_LINES = 1024
+
+# The header lines and the empty line of a head: no folded lines, no lone CR, none too many.
+_PLAIN_HEADERS = re.compile(rb'(?:[!-9;-~]+:[^\r\n]*\r?\n){0,99}\r?\n')
+# The longest line that the base class allows; a head in which no line can be longer.
+_MAX_PLAIN_BYTES = 65536
 
 # The class that the original extends left Python with 3.15; only its name is needed.
 _HttpRequestHandler = http.server.SimpleHTTPRequestHandler
@@ -79,7 +85,7 @@ class WebSocketRequestHandler(_HttpRequestHandler):
 
         Returns whether the request is left for files and scripts.
         """
-        if not super().parse_request():
+        if not (self._parse_plain_head() or super().parse_request()):
             return False
         options = self._options
         if options.use_basic_auth and not self._is_authorized():
@@ -132,6 +138,32 @@ class WebSocketRequestHandler(_HttpRequestHandler):
         except handshake.AbortedByUserException as e:
             self._logger.info('The handler ends the connection: %s', e)
         return False
+
+    def _parse_plain_head(self):
+        """What the base class does, for a head without anything unusual about it; whether it is one.
+
+        Nothing is read when it is not. The base class needs ten times as long.
+        """
+        words = str(self.raw_requestline, 'iso-8859-1').rstrip('\r\n').split()
+        if (len(words) != 3 or words[2] not in ('HTTP/1.1', 'HTTP/1.0') or self.protocol_version != 'HTTP/1.0'
+                or type(self.request) is not Channel or self.MessageClass is not http_client.HTTPMessage):
+            return False
+        match = _PLAIN_HEADERS.match(self.request.peek())
+        if match is None or match.end() > _MAX_PLAIN_BYTES:
+            return False
+        headers = self.MessageClass()
+        for _ in range(match.group().count(b'\n') - 1):
+            name, _, value = str(self.rfile.readline(), 'iso-8859-1').partition(':')
+            headers.set_raw(name, value.lstrip(' \t').rstrip('\r\n'))
+        self.rfile.readline()
+        self.requestline = str(self.raw_requestline, 'iso-8859-1').rstrip('\r\n')
+        self.command, self.path, self.request_version = words
+        if self.path.startswith('//'):
+            # Not a host's name, wherever this path is written.
+            self.path = '/' + self.path.lstrip('/')
+        self.headers = headers
+        self.close_connection = True
+        return True
 
     def _is_authorized(self):
         given = self.headers.get('Authorization', '')

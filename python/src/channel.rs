@@ -176,6 +176,12 @@ impl Channel {
         Ok(line)
     }
 
+    /// What has been read and not used: the head of the request, to begin with.
+    fn peek<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        let mut inbox = self.inbox.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner);
+        PyBytes::new(py, inbox.bytes())
+    }
+
     /// Sends all of `data`, a bytes-like object.
     fn write(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<()> {
         let payload = Payload::of_bytes(data)?;
@@ -338,6 +344,8 @@ pub(crate) fn address<'py>(py: Python<'py>, peer: &Peer) -> PyResult<Bound<'py, 
         Some(SocketAddr::V6(v6)) => {
             (v6.ip().to_string(), v6.port(), v6.flowinfo(), v6.scope_id()).into_pyobject(py)?.into_any()
         }
+        // It was gone before it could be asked; an address has two parts all the same.
+        None if *peer == Peer::Unknown => ("", 0).into_pyobject(py)?.into_any(),
         None => PyString::new(py, &peer.to_string()).into_any(),
     })
 }

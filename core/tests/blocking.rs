@@ -676,3 +676,13 @@ mod tls {
         sending.join().unwrap();
     }
 }
+
+#[test]
+fn a_sender_gives_up_a_peer_that_reads_nothing() {
+    let (_client, server) = pair_with(Config { write_timeout: 50, ..Config::default() });
+    let sent = server.send(MessageKind::Binary, &vec![7; 8 << 20]);
+    assert!(matches!(sent, Err(Error::Misuse(Misuse::Closed))), "{sent:?}");
+    let info = server.close_info().unwrap();
+    assert_eq!(info.fault, Some(Fault::WriteTimeout));
+    assert!(info.unsent_bytes > 0);
+}

@@ -88,6 +88,16 @@ pub(super) trait Outgoing {
     fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>; MAX_SLICES]) -> usize;
     fn waiting(&self) -> usize;
     fn sent(&mut self, n: usize);
+
+    /// The stream takes no more for now.
+    fn stalled(&mut self, _now: Time) {}
+
+    /// When `handle_timeout` wants to be called.
+    fn next_timeout(&self) -> Option<Time> {
+        None
+    }
+
+    fn handle_timeout(&mut self, _now: Time) {}
 }
 
 impl Outgoing for Outbox {
@@ -115,6 +125,18 @@ impl Outgoing for Engine {
 
     fn sent(&mut self, n: usize) {
         self.sent(n);
+    }
+
+    fn stalled(&mut self, now: Time) {
+        self.stalled(now);
+    }
+
+    fn next_timeout(&self) -> Option<Time> {
+        self.next_timeout()
+    }
+
+    fn handle_timeout(&mut self, now: Time) {
+        self.handle_timeout(now);
     }
 }
 
@@ -177,13 +199,16 @@ impl<P: Outgoing> Shared<P> {
             if is_done(&state) {
                 return Ok((state, true));
             }
+            let now = clock::now();
+            state.protocol.handle_timeout(now);
             state.check_writable()?;
-            if deadline.is_some_and(|deadline| clock::now() >= deadline) {
+            if deadline.is_some_and(|deadline| now >= deadline) {
                 return Ok((state, false));
             }
+            let until = deadline.into_iter().chain(state.protocol.next_timeout()).min();
             let flags = if state.transport.is_handshaking() { state.interest() } else { PollFlags::POLLOUT };
             let waited;
-            (state, waited) = self.wait(state, flags, deadline);
+            (state, waited) = self.wait(state, flags, until);
             if waited == Waited::Interrupted && deadline.is_some() {
                 return Ok((state, false));
             }
@@ -211,6 +236,9 @@ impl<P: Outgoing> State<P> {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) => self.broken = Some(Broken::Untold(error)),
             }
+        }
+        if self.protocol.waiting() > 0 {
+            self.protocol.stalled(clock::now());
         }
         if self.broken.is_none()
             && let Err(error) = self.transport.flush()

@@ -141,7 +141,8 @@ impl WebSocket {
         }
     }
 
-    /// Sends a whole message, and waits until the system has all of it. A text must be UTF-8.
+    /// Sends a whole message, and waits until the system has all of it; a peer that reads nothing is given
+    /// up after `Config::write_timeout`. A text must be UTF-8.
     ///
     /// A peer that does not read makes this wait, and one that does not read because it waits for us to
     /// read does so forever: receive on another thread.

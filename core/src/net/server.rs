@@ -16,6 +16,7 @@ use super::listening::Listening;
 use super::remote::Remote;
 use crate::error::Error;
 use crate::protocol::CloseCode;
+use crate::transport::Peer;
 
 /// How a server runs.
 #[derive(Clone, Debug)]
@@ -37,6 +38,7 @@ impl Default for ServerOptions {
 ///
 /// Dropping it stops it at once: connections end without a closing handshake.
 pub struct Server {
+    address: Peer,
     remotes: Vec<Remote>,
     threads: Mutex<Vec<JoinHandle<Result<(), Error>>>>,
 }
@@ -55,6 +57,7 @@ impl Server {
         options: ServerOptions,
         mut make_handler: impl FnMut(usize) -> Box<dyn Handler>,
     ) -> Result<Server, Error> {
+        let address = listener.local_addr();
         let mut loops = Vec::new();
         let mut spread: Vec<(Remote, HandlerId)> = Vec::new();
         for index in 0..options.loops.max(1) {
@@ -69,12 +72,17 @@ impl Server {
             listening.spread = spread;
         }
         loops[0].context().listen_for(listening)?;
-        let server = Server { remotes, threads: Mutex::default() };
+        let server = Server { address, remotes, threads: Mutex::default() };
         for (index, event_loop) in loops.into_iter().enumerate() {
             let thread = spawn(index, event_loop)?;
             server.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
         }
         Ok(server)
+    }
+
+    /// Where it listens.
+    pub fn local_addr(&self) -> &Peer {
+        &self.address
     }
 
     /// Its loops, for verbs on their connections and for [`Remote::run`].

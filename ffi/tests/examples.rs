@@ -40,12 +40,16 @@ impl Running {
         Running { child, stdout, url: url.to_owned() }
     }
 
-    /// Ends it as a person would; it must end well, and have said nothing more.
-    fn stop(mut self, signal: &str) {
+    /// Ends it as a person would.
+    fn signal(&self, signal: &str) {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
+    }
+
+    /// It must end well, and have said nothing more.
+    fn ends(mut self) {
         let status = self.child.wait().unwrap();
-        assert_eq!(status.code(), Some(0), "after {signal}");
+        assert_eq!(status.code(), Some(0));
         let mut rest = String::new();
         self.stdout.read_to_string(&mut rest).unwrap();
         assert_eq!(rest, "");
@@ -69,10 +73,12 @@ fn echo_server_echoes_and_drains_on_a_signal() {
             socket.send(kind, data).unwrap();
             assert_eq!(receive(&socket), (kind, data.to_vec()));
         }
-        server.stop(signal);
+        server.signal(signal);
         assert!(socket.recv().unwrap().is_none());
         let info = socket.close_info().unwrap();
         assert_eq!((info.code, info.clean), (CloseCode::GOING_AWAY, true));
+        drop(socket);
+        server.ends();
     }
 }
 
@@ -93,7 +99,9 @@ fn echo_server_speaks_tls_and_deflate_within_its_limit() {
     socket.send(MessageKind::Text, &[b'a'; 1001]).unwrap();
     assert!(socket.recv().unwrap().is_none());
     assert_eq!(socket.close_info().unwrap().code, CloseCode::MESSAGE_TOO_BIG);
-    server.stop("-TERM");
+    drop(socket);
+    server.signal("-TERM");
+    server.ends();
 }
 
 #[test]

@@ -26,7 +26,8 @@ int main() {
     server.start();
     const std::string url = "ws://127.0.0.1:" + std::to_string(server.port()) + "/";
 
-    linkspan::Loop loop;
+    auto owned = std::make_unique<linkspan::Loop>();
+    linkspan::Loop &loop = *owned;
     std::string echoed, last_reason;
     int code = 0;
     auto client = [&](const char *text) {
@@ -65,6 +66,7 @@ int main() {
     } catch (const linkspan::Error &error) {
         CHECK(std::string(error.what()).find("missing.pem") != std::string::npos);
     }
+    owned.reset();
     server.drain(std::chrono::seconds(5));
     server.wait();
     linkspan::Server moved = std::move(server);

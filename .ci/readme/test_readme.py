@@ -1,0 +1,75 @@
+"""The code in README.md and README.zh.md is built and run as it stands there; only the port is another one."""
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+from websockets.sync.client import connect
+
+from servers import ROOT, accepting, free_port, python_server
+
+PORT = "9998"
+
+
+@pytest.fixture(params=["README.md", "README.zh.md"])
+def code(request):
+    """Gives the one block of code in a language, with another port."""
+    text = (ROOT / request.param).read_text(encoding="utf-8")
+
+    def block(language, port):
+        found, = re.findall(rf"^```{language}\n(.*?)^```$", text, re.M | re.S)
+        assert PORT in found or language == "python"
+        return found.replace(PORT, str(port))
+
+    return block
+
+
+@pytest.fixture(scope="session")
+def flags(tmp_path_factory):
+    """What pkg-config says of the library, installed from build/."""
+    prefix = tmp_path_factory.mktemp("prefix")
+    subprocess.run(["cmake", "--install", ROOT / "build", "--prefix", prefix], check=True, stdout=subprocess.DEVNULL)
+    config, = prefix.rglob("linkspan.pc")
+    library, = prefix.rglob("liblinkspan.so")
+    said = subprocess.run(["pkg-config", "--cflags", "--libs", "linkspan"], check=True, capture_output=True, text=True,
+                          env={**os.environ, "PKG_CONFIG_PATH": str(config.parent)}).stdout
+    return [*said.split(), f"-Wl,-rpath,{library.parent}"]
+
+
+def echoes(port, path="/"):
+    with connect(f"ws://127.0.0.1:{port}{path}") as peer:
+        for message in ["发送数据", b"\x00\xff", ""]:
+            peer.send(message)
+            assert peer.recv(timeout=30) == message
+
+
+def test_c(code, flags, tmp_path):
+    port = free_port()
+    (tmp_path / "echo.c").write_text(code("c", port))
+    subprocess.run(["cc", "-Wall", "-Wextra", "-Werror", "-pedantic", "-std=c99", "echo.c", *flags, "-o", "echo"],
+                   cwd=tmp_path, check=True)
+    with accepting([tmp_path / "echo"], port):
+        echoes(port)
+
+
+def test_cpp(code, flags, tmp_path):
+    def handler(peer):
+        for message in peer:
+            peer.send(message)
+
+    with python_server(handler) as port:
+        (tmp_path / "client.cpp").write_text(code("cpp", port))
+        subprocess.run(["c++", "-Wall", "-Wextra", "-Werror", "-pedantic", "-std=c++17", "client.cpp", *flags, "-o",
+                        "client"], cwd=tmp_path, check=True)
+        said = subprocess.run([tmp_path / "client"], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              timeout=60)
+    assert (said.returncode, said.stdout, said.stderr) == (0, "hello\n", "")
+
+
+def test_python(code, tmp_path):
+    port = free_port()
+    (tmp_path / "echo_wsh.py").write_text(code("python", port))
+    with accepting([sys.executable, "-m", "mod_pywebsocket.standalone", "-p", port, "-w", tmp_path], port):
+        echoes(port, "/echo")

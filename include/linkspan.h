@@ -325,7 +325,7 @@ typedef struct linkspan_config {
     int deflate;
     // Effort of the compressor, 1 to 9. Default 6.
     int deflate_level;
-    // Messages below this many bytes are sent as they are. Default 32.
+    // Messages below this many bytes are sent as they are. Default 32; 1 compresses all.
     uint64_t deflate_min_bytes;
     // The server's window, 8 to 15 bits. Default 15.
     int server_max_window_bits;
@@ -511,6 +511,8 @@ typedef struct linkspan_close_info {
     size_t size;
     // The peer's reason, or the sentence that was sent with a fault's code.
     linkspan_text reason;
+    // The name of the rule that the peer broke, when that is why, as in linkspan_error; else absent.
+    linkspan_text rule;
     // Payload bytes that were accepted for sending and could not be sent any more.
     uint64_t unsent_bytes;
     // The peer's code when its close frame was read; 1005 when that frame was empty; 1006 when none came.
@@ -1150,7 +1152,7 @@ static inline void linkspan_adopt_options_init(linkspan_adopt_options *it) {
 //
 //   1. linkspan_engine_next_event until LINKSPAN_EVENT_NONE;
 //   2. write what linkspan_engine_outgoing gives, say linkspan_engine_sent, and begin again at 1 if
-//      something was sent;
+//      something was sent; say linkspan_engine_stalled if the stream takes no more;
 //   3. do what linkspan_engine_shutdown says;
 //   4. wait, until linkspan_engine_next_timeout at the most.
 //
@@ -1279,6 +1281,16 @@ linkspan_status linkspan_engine_end_of_input(struct linkspan_engine *engine, uin
 // Thread: any.
 linkspan_status linkspan_engine_lost(struct linkspan_engine *engine, uint64_t now);
 
+// Ends the connection at once, without a closing handshake: 1006, and what waits is thrown away.
+//
+// Thread: any.
+linkspan_status linkspan_engine_abort(struct linkspan_engine *engine, uint64_t now);
+
+// The stream takes no more bytes for now: the peer has linkspan_config.write_timeout to read some.
+//
+// Thread: any.
+linkspan_status linkspan_engine_stalled(struct linkspan_engine *engine, uint64_t now);
+
 // The time of linkspan_engine_next_timeout has come. Too early a call does nothing.
 //
 // Thread: any.
@@ -1384,6 +1396,12 @@ linkspan_ready_state linkspan_engine_ready_state(struct linkspan_engine *engine)
 //
 // Thread: any.
 uint64_t linkspan_engine_buffered_amount(struct linkspan_engine *engine);
+
+// Client: the URL that was asked for. Server: the request's target. Lives until the next call with the
+// engine.
+//
+// Thread: any.
+linkspan_text linkspan_engine_url(struct linkspan_engine *engine);
 
 // The agreed subprotocol; absent when there is none. Lives until the next call with the engine.
 //

@@ -28,6 +28,8 @@ pub struct linkspan_close_info {
     pub size: usize,
     /// The peer's reason, or the sentence that was sent with a fault's code.
     pub reason: linkspan_text,
+    /// The name of the rule that the peer broke, when that is why, as in linkspan_error; else absent.
+    pub rule: linkspan_text,
     /// Payload bytes that were accepted for sending and could not be sent any more.
     pub unsent_bytes: u64,
     /// The peer's code when its close frame was read; 1005 when that frame was empty; 1006 when none came.
@@ -47,6 +49,7 @@ impl From<&CloseInfo> for linkspan_close_info {
         linkspan_close_info {
             size: size_of::<linkspan_close_info>(),
             reason: info.reason.as_str().into(),
+            rule: info.fault.as_ref().map(|fault| fault.rule()).into(),
             unsent_bytes: info.unsent_bytes,
             code: info.code.as_u16(),
             clean: info.clean.into(),

@@ -60,7 +60,7 @@ pub struct linkspan_config {
     pub deflate: c_int,
     /// Effort of the compressor, 1 to 9. Default 6.
     pub deflate_level: c_int,
-    /// Messages below this many bytes are sent as they are. Default 32.
+    /// Messages below this many bytes are sent as they are. Default 32; 1 compresses all.
     pub deflate_min_bytes: u64,
     /// The server's window, 8 to 15 bits. Default 15.
     pub server_max_window_bits: c_int,
@@ -127,7 +127,12 @@ fn deflate(wanted: &linkspan_config) -> Result<DeflateConfig, Failure> {
     set(&mut deflate.level, small(wanted.deflate_level)?);
     set(&mut deflate.server_max_window_bits, small(wanted.server_max_window_bits)?);
     set(&mut deflate.client_max_window_bits, small(wanted.client_max_window_bits)?);
-    set(&mut deflate.min_bytes, usize::try_from(wanted.deflate_min_bytes).unwrap_or(usize::MAX));
+    match wanted.deflate_min_bytes {
+        0 => {}
+        // All: the empty message too.
+        1 => deflate.min_bytes = 0,
+        bytes => deflate.min_bytes = usize::try_from(bytes).unwrap_or(usize::MAX),
+    }
     Ok(deflate)
 }
 

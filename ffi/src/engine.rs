@@ -7,7 +7,7 @@
 //!
 //!   1. linkspan_engine_next_event until LINKSPAN_EVENT_NONE;
 //!   2. write what linkspan_engine_outgoing gives, say linkspan_engine_sent, and begin again at 1 if
-//!      something was sent;
+//!      something was sent; say linkspan_engine_stalled if the stream takes no more;
 //!   3. do what linkspan_engine_shutdown says;
 //!   4. wait, until linkspan_engine_next_timeout at the most.
 //!
@@ -265,6 +265,24 @@ pub unsafe extern "C" fn linkspan_engine_end_of_input(engine: *mut linkspan_engi
 pub unsafe extern "C" fn linkspan_engine_lost(engine: *mut linkspan_engine, now: u64) -> linkspan_status {
     // SAFETY: the engine is the caller's own handle.
     unsafe { command(engine, |engine| engine.lost(Time::from_millis(now))) }
+}
+
+/// Ends the connection at once, without a closing handshake: 1006, and what waits is thrown away.
+///
+/// Thread: any.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn linkspan_engine_abort(engine: *mut linkspan_engine, now: u64) -> linkspan_status {
+    // SAFETY: the engine is the caller's own handle.
+    unsafe { command(engine, |engine| engine.abort(Time::from_millis(now))) }
+}
+
+/// The stream takes no more bytes for now: the peer has linkspan_config.write_timeout to read some.
+///
+/// Thread: any.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn linkspan_engine_stalled(engine: *mut linkspan_engine, now: u64) -> linkspan_status {
+    // SAFETY: the engine is the caller's own handle.
+    unsafe { command(engine, |engine| engine.stalled(Time::from_millis(now))) }
 }
 
 /// The time of linkspan_engine_next_timeout has come. Too early a call does nothing.
@@ -531,6 +549,16 @@ pub unsafe extern "C" fn linkspan_engine_ready_state(engine: *mut linkspan_engin
 pub unsafe extern "C" fn linkspan_engine_buffered_amount(engine: *mut linkspan_engine) -> u64 {
     // SAFETY: the engine is the caller's own handle.
     unsafe { ask(0, engine, |state| Ok(state.engine.buffered_amount())) }
+}
+
+/// Client: the URL that was asked for. Server: the request's target. Lives until the next call with the
+/// engine.
+///
+/// Thread: any.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn linkspan_engine_url(engine: *mut linkspan_engine) -> linkspan_text {
+    // SAFETY: the engine is the caller's own handle.
+    unsafe { ask(linkspan_text::NONE, engine, |state| Ok(state.engine.url().into())) }
 }
 
 /// The agreed subprotocol; absent when there is none. Lives until the next call with the engine.

@@ -66,6 +66,9 @@ pub(crate) fn prepare() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         panic::set_hook(Box::new(|info| {
+            if cfg!(test) {
+                eprintln!("{info}");
+            }
             log(LINKSPAN_LOG_ERROR, linkspan_connection { id: 0 }, &format!("a bug in linkspan: {info}"));
         }));
     });

@@ -25,5 +25,7 @@ pub mod result;
 pub mod server;
 pub mod tls;
 
+#[cfg(test)]
+mod corpus;
 mod guard;
 mod remote;

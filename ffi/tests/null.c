@@ -192,6 +192,7 @@ static void engines(linkspan_engine *engine, linkspan_status expected) {
     CHECK(linkspan_engine_outgoing(engine, &slice, 1) == 0);
     CHECK(linkspan_engine_buffered_amount(engine) == 0);
     ABSENT(linkspan_engine_protocol(engine));
+    CHECK(linkspan_engine_url(engine).bytes == (engine ? 1u : 0u));
     CHECK(linkspan_engine_extensions(engine).bytes == 0);
     CHECK(linkspan_engine_close_info(engine, &info) < 0);
     IS(linkspan_engine_pause(engine), expected);
@@ -211,6 +212,8 @@ static void without_engines(void) {
     INVALID(linkspan_engine_accept(NULL, 0, NULL));
     INVALID(linkspan_engine_end_of_input(NULL, 0));
     INVALID(linkspan_engine_lost(NULL, 0));
+    INVALID(linkspan_engine_abort(NULL, 0));
+    INVALID(linkspan_engine_stalled(NULL, 0));
     INVALID(linkspan_engine_close_info(NULL, NULL));
     CHECK(linkspan_engine_next_timeout(NULL) == LINKSPAN_NEVER);
     CHECK(linkspan_engine_shutdown(NULL) == LINKSPAN_SHUTDOWN_BOTH);

@@ -6,7 +6,7 @@ use std::io::{self, IoSlice};
 use super::context::{ReadyState, Sent};
 use super::raw::Raw;
 use crate::connector::Connecting;
-use crate::protocol::{Config, Engine, MAX_SLICES, Phase, Time};
+use crate::protocol::{Config, Engine, MAX_SLICES, Outbox, Phase, Time};
 use crate::transport::Transport;
 
 const SLOT_BITS: u32 = 20;
@@ -76,8 +76,9 @@ pub struct Released {
     pub head: Vec<u8>,
 }
 
-/// What speaks on the stream.
+/// What speaks on the stream. Its tag is a byte of its own: it is looked at many times a turn.
 #[derive(Debug)]
+#[repr(u8)]
 pub(super) enum Mode {
     WebSocket(Engine),
     /// Bytes, as they come; or a head that is handed over as it is.
@@ -182,17 +183,27 @@ impl Connection {
         }
     }
 
-    /// Whether nothing is under way, the table shows that, and a deadline is queued: no turn has changed it.
+    /// Whether nothing is under way, the table shows that, and a deadline is queued: the common end of a turn.
     #[inline]
     pub(super) fn is_idle(&self) -> bool {
-        match &self.mode {
-            Mode::WebSocket(engine) => {
-                engine.is_idle()
-                    && self.shown_state == ReadyState::Open
-                    && self.shown_waiting == 0
-                    && self.armed != NEVER
-            }
-            Mode::Raw(_) | Mode::Connecting(_) => false,
+        let Mode::WebSocket(engine) = &self.mode else { return false };
+        let is_at_rest = !self.is_broken && !self.is_high && engine.is_idle();
+        is_at_rest && self.shown_state == ReadyState::Open && self.shown_waiting == 0 && self.armed != NEVER
+    }
+
+    /// Lends the loop's gather buffer for a turn.
+    #[inline]
+    pub(super) fn lend(&mut self, gather: &mut Vec<u8>) {
+        if let Mode::WebSocket(engine) = &mut self.mode {
+            engine.lend(gather);
+        }
+    }
+
+    /// Gives it back.
+    #[inline]
+    pub(super) fn reclaim(&mut self, gather: &mut Vec<u8>) {
+        if let Mode::WebSocket(engine) = &mut self.mode {
+            engine.reclaim(gather);
         }
     }
 
@@ -219,17 +230,8 @@ impl Connection {
         }
     }
 
-    /// Whether nothing is left to do once all was written: the common end of a turn.
-    #[inline]
-    pub(super) fn is_quiet(&self) -> bool {
-        match &self.mode {
-            Mode::WebSocket(engine) => !engine.is_ending() && !self.is_broken && !self.is_high,
-            Mode::Raw(_) => false,
-            Mode::Connecting(_) => true,
-        }
-    }
-
     /// Everything that waits to leave, framing included.
+    #[inline]
     pub(super) fn outgoing_bytes(&self) -> usize {
         match &self.mode {
             Mode::WebSocket(engine) => engine.outbox().len(),
@@ -249,9 +251,15 @@ impl Connection {
     /// Something was queued: it leaves at the end of the turn, or at once when much waits.
     #[inline]
     pub(super) fn after_send(&mut self) -> Sent {
-        if self.outgoing_bytes() > GATHER {
-            self.flush();
+        if self.outgoing_bytes() <= self.config().high_water_bytes.min(GATHER) {
+            return Sent::Accepted;
         }
+        self.after_much()
+    }
+
+    #[cold]
+    fn after_much(&mut self) -> Sent {
+        self.flush();
         if self.outgoing_bytes() > self.config().high_water_bytes {
             self.is_high = true;
             return Sent::Buffered;
@@ -260,7 +268,7 @@ impl Connection {
     }
 
     /// Writes what waits, as far as the stream takes it.
-    #[inline]
+    #[inline(always)]
     pub(super) fn flush(&mut self) {
         let Some(transport) = &mut self.transport else { return };
         while !self.is_blocked && !self.is_broken {
@@ -272,9 +280,7 @@ impl Connection {
             let written = if outbox.is_empty() {
                 break;
             } else if outbox.has_chunks() {
-                let mut slices = [IoSlice::new(&[]); MAX_SLICES];
-                let filled = outbox.slices(&mut slices);
-                write(transport, &slices[..filled])
+                write_chunks(transport, outbox)
             } else {
                 write(transport, &[IoSlice::new(outbox.front())])
             };
@@ -292,8 +298,11 @@ impl Connection {
             match transport.flush() {
                 Ok(true) => {}
                 Ok(false) => self.is_blocked = true,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.is_blocked = true,
-                Err(_) => self.is_broken = true,
+                Err(error) => match failed(&error) {
+                    Written::Bytes(_) => {}
+                    Written::Blocked => self.is_blocked = true,
+                    Written::Broken => self.is_broken = true,
+                },
             }
         }
     }
@@ -306,15 +315,28 @@ pub(super) enum Written {
     Broken,
 }
 
+#[inline(never)]
+fn write_chunks(transport: &mut Transport, outbox: &Outbox) -> Written {
+    let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+    let filled = outbox.slices(&mut slices);
+    write(transport, &slices[..filled])
+}
+
 #[inline]
 pub(super) fn write(transport: &mut Transport, slices: &[IoSlice<'_>]) -> Written {
-    loop {
-        return match transport.write(slices) {
-            Ok(0) => Written::Blocked,
-            Ok(n) => Written::Bytes(n),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Written::Blocked,
-            Err(_) => Written::Broken,
-        };
+    match transport.write(slices) {
+        Ok(0) => Written::Blocked,
+        Ok(n) => Written::Bytes(n),
+        Err(error) => failed(&error),
+    }
+}
+
+#[cold]
+fn failed(error: &io::Error) -> Written {
+    match error.kind() {
+        // Nothing was written; the next try follows at once.
+        io::ErrorKind::Interrupted => Written::Bytes(0),
+        io::ErrorKind::WouldBlock => Written::Blocked,
+        _ => Written::Broken,
     }
 }

@@ -68,7 +68,7 @@ pub struct Context<'a> {
 impl Context<'_> {
     /// Makes the loop own a handler, for its whole life.
     pub fn add_handler(&mut self, handler: Box<dyn Handler>) -> HandlerId {
-        HandlerId(self.inner.handlers.insert(Some(handler)) as u32)
+        self.inner.add_handler(handler)
     }
 
     /// Accepts connections for `handler`.
@@ -150,7 +150,7 @@ impl Context<'_> {
     fn give_handler(&mut self, made: Result<ConnectionId, Error>, to: HandlerId) -> Result<ConnectionId, Error> {
         match made.as_ref().ok().and_then(|id| self.inner.find(*id)) {
             Some(connection) => connection.owns_handler = true,
-            None => drop(self.inner.handlers.try_remove(to.0 as usize)),
+            None => self.inner.leaving.push(to),
         }
         made
     }

@@ -9,6 +9,7 @@ use mio::{Events, Poll, Token, Waker};
 
 use super::connection::{ConnectionId, Mode, NEVER};
 use super::context::Context;
+use super::handler::Handler;
 use super::inner::{Inner, WAKER, listener_of};
 use super::remote::{Remote, Shared};
 use super::table::LoopName;
@@ -34,6 +35,7 @@ pub struct EventLoop {
     poll: Poll,
     events: Events,
     inner: Inner,
+    handlers: Vec<Option<Box<dyn Handler>>>,
     buffer: Vec<u8>,
     gather: Vec<u8>,
     pool: Pool,
@@ -57,6 +59,7 @@ impl EventLoop {
             poll,
             events: Events::with_capacity(EVENTS),
             inner: Inner::new(Arc::new(Shared::new(name, waker)), registry),
+            handlers: Vec::new(),
             buffer: vec![0; BUFFER],
             gather: Vec::new(),
             pool: Pool::new(),
@@ -152,27 +155,49 @@ impl EventLoop {
         for id in std::mem::take(&mut self.inner.queued) {
             self.drive(id);
         }
+        // 6: what the turn has left.
+        self.change_handlers();
+        if self.gather.capacity() > MAX_GATHER {
+            self.gather = Vec::new();
+        }
         Ok(())
     }
 
     /// One connection's share of the turn.
     fn drive(&mut self, id: ConnectionId) {
+        self.change_handlers();
         let Some(connection) = self.inner.find(id) else { return };
         connection.is_queued = false;
         let has_prelude = connection.has_prelude();
-        let slot = connection.handler as usize;
-        let Some(mut handler) = self.inner.handlers.get_mut(slot).and_then(Option::take) else { return };
+        connection.lend(&mut self.gather);
+        let Some(Some(handler)) = self.handlers.get_mut(connection.handler as usize) else { return };
         self.inner.current = Some(id);
-        let mut turn = Turn { inner: &mut self.inner, handler: &mut *handler, pool: &mut self.pool, id };
+        let mut turn = Turn { inner: &mut self.inner, handler: &mut **handler, pool: &mut self.pool, id };
         let is_hungry = turn.run(has_prelude, &mut self.buffer, &mut self.gather);
         self.inner.current = None;
-        self.inner.handlers[slot] = Some(handler);
-        self.inner.retire_handlers();
-        if self.gather.capacity() > MAX_GATHER {
-            self.gather = Vec::new();
-        }
         if is_hungry {
             self.inner.enqueue(id);
+        }
+    }
+
+    /// Takes in the handlers that were added, and lets those go whose connection has gone.
+    #[inline]
+    fn change_handlers(&mut self) {
+        if !self.inner.arriving.is_empty() || !self.inner.leaving.is_empty() {
+            self.take_and_let_go();
+        }
+    }
+
+    #[cold]
+    fn take_and_let_go(&mut self) {
+        for (id, handler) in self.inner.arriving.drain(..) {
+            let place = id.0 as usize;
+            self.handlers.resize_with(self.handlers.len().max(place + 1), || None);
+            self.handlers[place] = Some(handler);
+        }
+        while let Some(id) = self.inner.leaving.pop() {
+            drop(self.handlers.get_mut(id.0 as usize).and_then(Option::take));
+            self.inner.vacate(id);
         }
     }
 

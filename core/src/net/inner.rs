@@ -9,7 +9,7 @@ use mio::{Interest, Registry, Token};
 use slab::Slab;
 
 use super::connection::{Connection, ConnectionId, Mode};
-use super::context::{Context, Sent};
+use super::context::{Context, HandlerId, Sent};
 use super::handler::Handler;
 use super::listening::Listening;
 use super::remote::{Command, Remote, Shared};
@@ -27,10 +27,11 @@ pub(super) struct Inner {
     pub(super) now: Time,
     /// A slot is vacant, live, or (holding `None`) never used again.
     connections: Slab<Option<Connection>>,
-    /// `None` while a connection's turn has borrowed it.
-    pub(super) handlers: Slab<Option<Box<dyn Handler>>>,
-    /// Handlers to let go when the turn that has borrowed them is over.
-    retired: Vec<usize>,
+    /// Places of handlers. The loop itself owns these: turns call them while they have the rest borrowed.
+    handlers: Slab<()>,
+    /// Handlers to take in, and to let go, before the next turn.
+    pub(super) arriving: Vec<(HandlerId, Box<dyn Handler>)>,
+    pub(super) leaving: Vec<HandlerId>,
     pub(super) listeners: Slab<Listening>,
     pub(super) timers: Timers,
     /// Connections to look after without new readiness.
@@ -59,7 +60,8 @@ impl Inner {
             now: Time::ZERO,
             connections: Slab::new(),
             handlers: Slab::new(),
-            retired: Vec::new(),
+            arriving: Vec::new(),
+            leaving: Vec::new(),
             listeners: Slab::new(),
             timers: Timers::default(),
             queued: Vec::new(),
@@ -147,17 +149,21 @@ impl Inner {
         }
         self.shared.connections.fetch_sub(1, Ordering::Relaxed);
         if connection.owns_handler {
-            self.retired.push(connection.handler as usize);
+            self.leaving.push(HandlerId(connection.handler));
         }
         Some(connection)
     }
 
-    /// Lets the handlers go whose connection has gone. Not while a turn has borrowed one.
-    #[inline]
-    pub(super) fn retire_handlers(&mut self) {
-        while let Some(slot) = self.retired.pop() {
-            drop(self.handlers.try_remove(slot));
-        }
+    /// Gives a handler a place.
+    pub(super) fn add_handler(&mut self, handler: Box<dyn Handler>) -> HandlerId {
+        let id = HandlerId(self.handlers.insert(()) as u32);
+        self.arriving.push((id, handler));
+        id
+    }
+
+    /// The loop has let a handler go: its place is free.
+    pub(super) fn vacate(&mut self, handler: HandlerId) {
+        self.handlers.try_remove(handler.0 as usize);
     }
 
     /// Looks after a connection in this turn or the next, without waiting for its socket.

@@ -30,7 +30,7 @@ impl Turn<'_> {
         if has_prelude {
             self.prelude();
         }
-        let is_hungry = self.read(buffer, gather);
+        let is_hungry = self.read(buffer);
         self.finish(gather);
         is_hungry
     }
@@ -54,9 +54,9 @@ impl Turn<'_> {
 
     /// Reads until the socket is drained or the budget spent; true in the last case.
     #[inline]
-    fn read(&mut self, buffer: &mut [u8], gather: &mut Vec<u8>) -> bool {
+    fn read(&mut self, buffer: &mut [u8]) -> bool {
         let mut spent = 0;
-        while let Read::Bytes(n) = self.read_once(buffer, gather) {
+        while let Read::Bytes(n) = self.read_once(buffer) {
             spent += n;
             if spent >= BUDGET {
                 return true;
@@ -67,19 +67,16 @@ impl Turn<'_> {
 
     /// One read of the socket.
     #[inline]
-    fn read_once(&mut self, buffer: &mut [u8], gather: &mut Vec<u8>) -> Read {
+    fn read_once(&mut self, buffer: &mut [u8]) -> Read {
         let now = self.inner.now;
-        let Some(connection) = self.connection() else { return Read::Drained };
+        let Some(connection) = self.inner.find(self.id) else { return Read::Drained };
         if !connection.is_readable || connection.unread.is_some() || connection.is_read_blocked() {
             return Read::Drained;
         }
         let Some(transport) = &mut connection.transport else { return Read::Drained };
         let was_handshaking = transport.is_handshaking();
         let room = match &mut connection.mode {
-            Mode::WebSocket(engine) => {
-                engine.lend(gather);
-                engine.room()
-            }
+            Mode::WebSocket(engine) => engine.room(),
             Mode::Raw(_) | Mode::Connecting(_) => None,
         };
         let is_direct = room.is_some();
@@ -89,43 +86,48 @@ impl Turn<'_> {
         if was_handshaking && !transport.is_handshaking() {
             connection.is_blocked = false;
         }
-        match result {
-            Ok(0) => {
-                connection.is_readable = false;
-                self.end_of_stream();
-                Read::Drained
+        let n = match result {
+            Ok(0) => return self.end_of_stream(),
+            Ok(n) => n,
+            Err(error) => return self.read_failed(error),
+        };
+        let is_drained = n < size && transport.short_read_drains() && !connection.is_hung_up;
+        connection.is_readable = !is_drained;
+        match &mut connection.mode {
+            Mode::WebSocket(_) if !is_direct => self.pump_websocket(&mut buffer[..n]),
+            Mode::WebSocket(engine) => {
+                engine.filled(now, n);
+                self.pump(&mut []);
             }
-            Ok(n) => {
-                let is_drained = n < size && transport.short_read_drains() && !connection.is_hung_up;
-                connection.is_readable = !is_drained;
-                match &mut connection.mode {
-                    Mode::WebSocket(engine) if is_direct => {
-                        engine.filled(now, n);
-                        self.pump_websocket(&mut []);
-                    }
-                    Mode::WebSocket(_) => self.pump_websocket(&mut buffer[..n]),
-                    Mode::Raw(_) | Mode::Connecting(_) => self.pump(&mut buffer[..n]),
-                }
-                if is_drained { Read::Drained } else { Read::Bytes(n) }
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Read::Bytes(0),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            Mode::Raw(_) | Mode::Connecting(_) => self.pump(&mut buffer[..n]),
+        }
+        if is_drained { Read::Drained } else { Read::Bytes(n) }
+    }
+
+    #[cold]
+    fn read_failed(&mut self, error: io::Error) -> Read {
+        let Some(connection) = self.connection() else { return Read::Drained };
+        match error.kind() {
+            io::ErrorKind::Interrupted => return Read::Bytes(0),
+            io::ErrorKind::WouldBlock => {
                 // A host's end of stream may show only on the next read, without new readiness.
-                connection.is_readable = std::mem::take(&mut connection.is_hung_up) && !transport.short_read_drains();
-                Read::Drained
+                let is_silent = connection.transport.as_ref().is_some_and(|transport| !transport.short_read_drains());
+                connection.is_readable = std::mem::take(&mut connection.is_hung_up) && is_silent;
             }
-            Err(error) => {
+            _ => {
                 connection.is_readable = false;
                 connection.is_broken = true;
                 self.stream_failed(error);
-                Read::Drained
             }
         }
+        Read::Drained
     }
 
-    fn end_of_stream(&mut self) {
+    #[cold]
+    fn end_of_stream(&mut self) -> Read {
         let now = self.inner.now;
-        let Some(connection) = self.connection() else { return };
+        let Some(connection) = self.connection() else { return Read::Drained };
+        connection.is_readable = false;
         let mut is_told_by_bytes = false;
         match &mut connection.mode {
             Mode::WebSocket(engine) => engine.end_of_input(now),
@@ -140,6 +142,7 @@ impl Turn<'_> {
             self.handler.on_bytes(&mut Context { inner: self.inner, rest: &[] }, self.id, &[]);
         }
         self.pump(&mut []);
+        Read::Drained
     }
 
     /// TLS and the opening handshake of a client say why; a stream that breaks later just ends (1006).
@@ -158,6 +161,7 @@ impl Turn<'_> {
     }
 
     /// Runs the engine over `bytes` and tells the handler what comes of it.
+    #[inline(never)]
     fn pump(&mut self, bytes: &mut [u8]) {
         match self.connection().map(|connection| &connection.mode) {
             Some(Mode::WebSocket(_)) => self.pump_websocket(bytes),
@@ -166,6 +170,7 @@ impl Turn<'_> {
         }
     }
 
+    #[inline(never)]
     fn pump_websocket(&mut self, bytes: &mut [u8]) {
         let (id, now) = (self.id, self.inner.now);
         let mut input = Input::pooled(bytes, self.pool);
@@ -180,35 +185,17 @@ impl Turn<'_> {
                         return;
                     }
                 }
-                Event::MessageBegin(kind) => self.handler.on_message_begin(cx, id, kind),
                 Event::MessagePart(data) => {
                     self.handler.on_message_part(cx, id, &data);
                     input.recycle(data);
                 }
-                Event::MessageEnd => self.handler.on_message_end(cx, id),
-                Event::Ping(data) => self.handler.on_ping(cx, id, &data),
-                Event::Pong(data) => self.handler.on_pong(cx, id, &data),
-                Event::Open => {
-                    show_open(cx, id);
-                    self.handler.on_open(cx, id);
-                }
-                Event::CloseRequested => self.handler.on_close_requested(cx, id),
-                Event::Request(request) => {
-                    if let Ok(connection) = cx.inner.live(id) {
-                        connection.is_announced = true;
-                    }
-                    let decision = self.handler.on_request(cx, id, &request);
-                    decide(cx, id, decision);
-                }
-                Event::Closed(info) => tell_close(self.handler, cx, id, &info),
+                event => tell(self.handler, cx, id, event),
             }
         }
-        let rest = input.rest();
-        if !rest.is_empty() {
-            let kept = rest.to_vec().into_boxed_slice();
-            if let Some(connection) = self.inner.find(id) {
-                connection.unread = Some(kept);
-            }
+        if let Some(connection) = self.inner.find(id)
+            && !input.is_empty()
+        {
+            connection.unread = Some(input.rest().into());
         }
     }
 
@@ -254,7 +241,7 @@ impl Turn<'_> {
         }
         // It became a WebSocket: what follows the head is frames.
         if matches!(self.connection().map(|connection| &connection.mode), Some(Mode::WebSocket(_))) {
-            self.pump_websocket(bytes);
+            self.pump(bytes);
         }
     }
 
@@ -272,13 +259,17 @@ impl Turn<'_> {
     fn finish(&mut self, gather: &mut Vec<u8>) {
         let Some(connection) = self.inner.find(self.id) else { return };
         connection.flush();
-        if !connection.is_quiet() {
+        if !connection.is_idle() {
             self.conclude();
+            self.settle();
         }
-        self.settle(gather);
+        if let Some(connection) = self.inner.find(self.id) {
+            connection.reclaim(gather);
+        }
     }
 
     /// The rarer part: somebody is to be told, or the stream to be ended.
+    #[inline(never)]
     fn conclude(&mut self) {
         let now = self.inner.now;
         loop {
@@ -365,17 +356,11 @@ impl Turn<'_> {
         }
     }
 
-    /// The gather buffer goes back; what other threads may ask is shown, and the deadline queued.
-    #[inline]
-    fn settle(&mut self, gather: &mut Vec<u8>) {
+    /// What other threads may ask is shown, and the deadline queued.
+    #[inline(never)]
+    fn settle(&mut self) {
         let (id, now) = (self.id, self.inner.now);
         let Some(connection) = self.inner.find(id) else { return };
-        if let Mode::WebSocket(engine) = &mut connection.mode {
-            engine.reclaim(gather);
-        }
-        if connection.is_idle() {
-            return;
-        }
         if let Mode::WebSocket(engine) = &mut connection.mode
             && connection.is_blocked
         {
@@ -392,6 +377,32 @@ impl Turn<'_> {
         if has_changed && let Some(entry) = self.inner.shared.name.table.find(id) {
             entry.update(state, waiting);
         }
+    }
+}
+
+/// Tells the handler what happens rarely.
+#[inline(never)]
+fn tell(handler: &mut dyn Handler, cx: &mut Context<'_>, id: ConnectionId, event: Event<'_>) {
+    match event {
+        Event::Message(message) => handler.on_message(cx, id, message.kind, &message.data),
+        Event::MessageBegin(kind) => handler.on_message_begin(cx, id, kind),
+        Event::MessagePart(data) => handler.on_message_part(cx, id, &data),
+        Event::MessageEnd => handler.on_message_end(cx, id),
+        Event::Ping(data) => handler.on_ping(cx, id, &data),
+        Event::Pong(data) => handler.on_pong(cx, id, &data),
+        Event::Open => {
+            show_open(cx, id);
+            handler.on_open(cx, id);
+        }
+        Event::CloseRequested => handler.on_close_requested(cx, id),
+        Event::Request(request) => {
+            if let Ok(connection) = cx.inner.live(id) {
+                connection.is_announced = true;
+            }
+            let decision = handler.on_request(cx, id, &request);
+            decide(cx, id, decision);
+        }
+        Event::Closed(info) => tell_close(handler, cx, id, &info),
     }
 }
 

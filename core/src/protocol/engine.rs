@@ -148,18 +148,27 @@ impl Engine {
     /// `input`, unless the application has paused or a request waits for its answer: then the rest is the
     /// driver's to keep and to offer again. Call it once more after everything outgoing has been
     /// [`sent`](Engine::sent): `Closed` comes when the last byte has left.
-    #[inline]
+    #[inline(always)]
     pub fn next_event<'b>(&mut self, now: Time, input: &mut Input<'b>) -> Option<Event<'b>> {
         if !input.is_empty() {
             self.heard(now);
         }
+        if self.phase == Phase::Open && !self.untold_open && !self.is_paused {
+            return self.next_frame(now, input);
+        }
+        self.next_elsewhere(now, input)
+    }
+
+    /// Anywhere but in the flow of messages.
+    #[cold]
+    fn next_elsewhere<'b>(&mut self, now: Time, input: &mut Input<'b>) -> Option<Event<'b>> {
         if self.untold_open {
             self.untold_open = false;
             return Some(Event::Open);
         }
         match self.phase {
-            Phase::Open if self.is_paused => None,
-            Phase::Open => self.next_frame(now, input),
+            // Paused.
+            Phase::Open => None,
             Phase::CloseSent => self.next_frame_unheard(now, input),
             Phase::Opening => self.next_opening(now, input),
             Phase::CloseReceived | Phase::Failing | Phase::Closed => self.next_closing(now, input),
@@ -275,10 +284,8 @@ impl Engine {
         self.deadlines.clear(Kind::Write);
         if self.outbox.is_empty() {
             self.payload_waiting = 0;
-            if let Some(payload) = self.owed_pong.take()
-                && matches!(self.phase, Phase::Open | Phase::CloseSent)
-            {
-                self.answer_ping(&payload);
+            if self.owed_pong.is_some() {
+                self.pay_pong();
             }
         }
     }

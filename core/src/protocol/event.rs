@@ -128,6 +128,19 @@ impl<'b> Input<'b> {
         front
     }
 
+    /// The `n` bytes behind the first `skip`, which are dropped; `None`, and nothing is taken, when they
+    /// have not all come.
+    #[inline]
+    pub(crate) fn take_whole(&mut self, skip: usize, n: u64) -> Option<&'b mut [u8]> {
+        let end = usize::try_from(n).ok()?.checked_add(skip)?;
+        if end > self.rest.len() {
+            return None;
+        }
+        let (front, rest) = mem::take(&mut self.rest).split_at_mut(end);
+        self.rest = rest;
+        Some(&mut front[skip..])
+    }
+
     /// Drops what is left.
     pub(crate) fn discard(&mut self) {
         self.rest = &mut [];

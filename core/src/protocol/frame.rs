@@ -100,6 +100,16 @@ impl Header {
         Ok(Some((header, size)))
     }
 
+    /// Writes the header behind what `out` holds.
+    #[inline]
+    pub fn append(&self, out: &mut Vec<u8>) {
+        let start = out.len();
+        // Room of a fixed length is a few moves; what the header leaves of it is given back.
+        out.extend_from_slice(&[0; MAX_HEADER_BYTES]);
+        let size = out[start..].first_chunk_mut().map_or(0, |room| self.write(room));
+        out.truncate(start + size);
+    }
+
     /// Writes the header in its shortest form; returns how many bytes of `out` it took.
     #[inline]
     pub fn write(&self, out: &mut [u8; MAX_HEADER_BYTES]) -> usize {

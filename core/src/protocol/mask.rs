@@ -1,7 +1,7 @@
 //! Masking (RFC 6455 5.3): XOR with a four-byte key, and where a client's keys come from.
 //!
-//! Short payloads take eight bytes a step. Longer ones run the same loop as the compiler vectorises it
-//! for the widest registers that this CPU has.
+//! Payloads go block by block. Longer ones run the same loop as the compiler vectorises it for the widest
+//! registers that this CPU has.
 
 use std::sync::OnceLock;
 
@@ -10,6 +10,9 @@ use rand_core::{Rng, SeedableRng};
 
 /// Below this many bytes the dispatch to wide registers costs more than it gains.
 const WIDE: usize = 512;
+
+/// Bytes that are masked at a time.
+const BLOCK: usize = 32;
 
 /// XORs `data` with `key`, whose first byte is for `data[0]`. The same call masks and unmasks.
 #[inline]
@@ -26,24 +29,34 @@ pub fn rotate(key: [u8; 4], eaten: usize) -> [u8; 4] {
 
 #[inline(always)]
 fn narrow(key: [u8; 4], data: &mut [u8]) {
-    let key = u32::from_ne_bytes(key);
-    let key8 = u64::from(key) << 32 | u64::from(key);
-    let (blocks, tail) = data.as_chunks_mut::<32>();
-    for block in blocks {
-        // Four at once, which the compiler turns into the widest registers it may use.
-        for eight in block.as_chunks_mut::<8>().0 {
-            *eight = (u64::from_ne_bytes(*eight) ^ key8).to_ne_bytes();
-        }
+    let Some(last) = data.last_chunk() else { return short(key, data) };
+    // The last block may overlap the one before it: it is made from what is there now, and put there last.
+    let last = block(rotate(key, data.len() - BLOCK), *last);
+    for each in data.as_chunks_mut().0 {
+        *each = block(key, *each);
     }
-    let (eights, tail) = tail.as_chunks_mut::<8>();
-    for eight in eights {
-        *eight = (u64::from_ne_bytes(*eight) ^ key8).to_ne_bytes();
+    if let Some(place) = data.last_chunk_mut() {
+        *place = last;
     }
-    let (fours, tail) = tail.as_chunks_mut::<4>();
+}
+
+/// Four at once, which the compiler turns into the widest registers it may use.
+#[inline(always)]
+fn block(key: [u8; 4], mut data: [u8; BLOCK]) -> [u8; BLOCK] {
+    let key = u64::from(u32::from_ne_bytes(key)) * 0x1_0000_0001;
+    for eight in data.as_chunks_mut::<8>().0 {
+        *eight = (u64::from_ne_bytes(*eight) ^ key).to_ne_bytes();
+    }
+    data
+}
+
+/// Less than a block.
+fn short(key: [u8; 4], data: &mut [u8]) {
+    let (fours, tail) = data.as_chunks_mut::<4>();
     for four in fours {
-        *four = (u32::from_ne_bytes(*four) ^ key).to_ne_bytes();
+        *four = (u32::from_ne_bytes(*four) ^ u32::from_ne_bytes(key)).to_ne_bytes();
     }
-    for (byte, key) in tail.iter_mut().zip(key.to_ne_bytes()) {
+    for (byte, key) in tail.iter_mut().zip(key) {
         *byte ^= key;
     }
 }

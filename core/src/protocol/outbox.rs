@@ -143,12 +143,17 @@ impl Outbox {
     /// When `n` is more than what waits.
     #[inline]
     pub fn sent(&mut self, n: usize) {
-        assert!(n <= self.bytes, "more bytes were said to be sent than waited");
         if n == self.bytes && self.chunks.is_none() {
             self.gather.clear();
             (self.sent, self.bytes) = (0, 0);
             return;
         }
+        self.sent_some(n);
+    }
+
+    #[inline(never)]
+    fn sent_some(&mut self, n: usize) {
+        assert!(n <= self.bytes, "more bytes were said to be sent than waited");
         self.bytes -= n;
         self.sent += n;
         if let Some(chunks) = &mut self.chunks {
@@ -186,13 +191,17 @@ impl Outbox {
     #[inline]
     pub fn reclaim(&mut self, buffer: &mut Vec<u8>) {
         if buffer.capacity() == 0 {
-            let rest = match self.gather.is_empty() {
-                true => Vec::new(),
-                false => self.gather.as_slice().to_vec(),
-            };
-            *buffer = std::mem::replace(&mut self.gather, rest);
-            buffer.clear();
+            std::mem::swap(&mut self.gather, buffer);
+            if !buffer.is_empty() {
+                self.keep_rest(buffer);
+            }
         }
+    }
+
+    #[cold]
+    fn keep_rest(&mut self, buffer: &mut Vec<u8>) {
+        self.gather = buffer.as_slice().to_vec();
+        buffer.clear();
     }
 }
 

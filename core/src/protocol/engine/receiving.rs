@@ -8,6 +8,7 @@ use super::super::frame::{Header, MAX_HEADER_BYTES, OpCode, RSV1};
 use super::super::mask;
 use super::super::time::{Kind, Time};
 use super::super::utf8::{self, Utf8};
+use super::sending::opcode;
 use super::{Engine, Phase, Role};
 
 /// Text is unmasked and checked in blocks of this size, while they are in the cache.
@@ -139,19 +140,24 @@ impl Assembly {
 
 impl Engine {
     /// The next frame, or as much of it as there is.
-    #[inline]
+    #[inline(always)]
     pub(super) fn next_frame<'b>(&mut self, now: Time, input: &mut Input<'b>) -> Option<Event<'b>> {
-        if self.receiving.is_none() && input.is_empty() {
-            return None;
-        }
-        if self.receiving.is_none() && self.config.delivery == Delivery::Whole {
+        if self.receiving.is_none() {
+            if input.is_empty() {
+                return None;
+            }
             // Nothing half received: whole frames are handed out where they lie.
             match self.next_whole(input) {
-                Ok(Some(event)) => return Some(event),
+                Ok(Some(message)) => return Some(Event::Message(message)),
                 Ok(None) => {}
                 Err(fault) => return self.fail_now(now, fault, input),
             }
         }
+        self.next_pieces(now, input)
+    }
+
+    #[inline(never)]
+    fn next_pieces<'b>(&mut self, now: Time, input: &mut Input<'b>) -> Option<Event<'b>> {
         match self.next_partial(now, input) {
             Ok(event) => {
                 if self.receiving.as_ref().is_some_and(|receiving| receiving.is_idle()) {
@@ -168,6 +174,7 @@ impl Engine {
     }
 
     /// The application has closed: it hears of no message any more, as in browsers.
+    #[inline(never)]
     pub(super) fn next_frame_unheard<'b>(&mut self, now: Time, input: &mut Input<'b>) -> Option<Event<'b>> {
         loop {
             match self.next_frame(now, input)? {
@@ -185,26 +192,22 @@ impl Engine {
     }
 
     /// A message in one frame that has come whole: the common case, without a copy.
-    #[inline]
-    fn next_whole<'b>(&mut self, input: &mut Input<'b>) -> Result<Option<Event<'b>>, Fault> {
+    #[inline(always)]
+    fn next_whole<'b>(&mut self, input: &mut Input<'b>) -> Result<Option<Message<'b>>, Fault> {
         let Some((header, size)) = Header::parse(input.rest())? else { return Ok(None) };
-        let kind = match header.opcode {
-            OpCode::Text => MessageKind::Text,
-            OpCode::Binary => MessageKind::Binary,
-            OpCode::Continuation | OpCode::Close | OpCode::Ping | OpCode::Pong => return Ok(None),
-        };
-        if !header.fin || header.reserved != 0 || header.length > (input.rest().len() - size) as u64 {
+        let kind = if header.opcode == OpCode::Binary { MessageKind::Binary } else { MessageKind::Text };
+        let is_message = header.fin && header.reserved == 0 && header.opcode == opcode(kind);
+        if !is_message || self.config.delivery != Delivery::Whole {
             return Ok(None);
         }
         self.judge(&header)?;
-        input.take(size);
-        let payload = input.take(header.length as usize);
+        let Some(payload) = input.take_whole(size, header.length) else { return Ok(None) };
         match (kind, header.mask) {
             (MessageKind::Binary, Some(key)) => mask::apply(key, payload),
             (MessageKind::Binary, None) => {}
             (MessageKind::Text, key) => unmask_text(key, payload)?,
         }
-        Ok(Some(Event::Message(Message { kind, data: Payload::Borrowed(payload) })))
+        Ok(Some(Message { kind, data: Payload::Borrowed(payload) }))
     }
 
     /// Goes on with what is half received, frame after frame, until there is something to tell.
@@ -470,7 +473,7 @@ impl Receiving {
 }
 
 /// Unmasks a text and checks it, block by block.
-#[inline]
+#[inline(never)]
 fn unmask_text(key: Option<[u8; 4]>, payload: &mut [u8]) -> Result<(), Fault> {
     if payload.len() <= BLOCK {
         if let Some(key) = key {

@@ -119,14 +119,22 @@ impl Engine {
 
     #[inline]
     fn check_open(&self, bytes: usize) -> Result<(), Misuse> {
-        match self.phase {
-            Phase::Open => {}
-            Phase::Opening => return Err(Misuse::NotOpen),
-            Phase::CloseReceived if self.awaits_reply() => {}
-            Phase::CloseSent | Phase::CloseReceived | Phase::Failing | Phase::Closed => return Err(Misuse::Closed),
+        if self.phase != Phase::Open {
+            self.check_ending()?;
         }
         let limit = self.config.max_outbox_bytes;
         if self.outbox.len().saturating_add(bytes) > limit { Err(Misuse::OutboxFull { limit }) } else { Ok(()) }
+    }
+
+    /// Before and after `Open`: only a close frame of the peer that waits for ours leaves the door open.
+    #[cold]
+    fn check_ending(&self) -> Result<(), Misuse> {
+        match self.phase {
+            Phase::Opening => Err(Misuse::NotOpen),
+            Phase::CloseReceived if self.awaits_reply() => Ok(()),
+            Phase::Open => Ok(()),
+            Phase::CloseSent | Phase::CloseReceived | Phase::Failing | Phase::Closed => Err(Misuse::Closed),
+        }
     }
 
     /// Whether a payload leaves as it is: neither masked nor compressed.
@@ -151,6 +159,7 @@ impl Engine {
         }
     }
 
+    #[inline(never)]
     fn write_compressed(&mut self, opcode: OpCode, data: &[u8], fin: bool) {
         let Some(deflate) = &mut self.deflate else { return };
         let mask = self.keys.as_mut().map(|keys| keys.next_key());
@@ -180,31 +189,37 @@ impl Engine {
 
     #[inline]
     fn write_frame(&mut self, opcode: OpCode, fin: bool, payload: &[u8]) {
-        let mask = self.keys.as_mut().map(|keys| keys.next_key());
-        let header = Header { fin, reserved: 0, opcode, mask, length: payload.len() as u64 };
-        let mut bytes = [0; MAX_HEADER_BYTES];
-        let size = header.write(&mut bytes);
+        let header = Header { fin, reserved: 0, opcode, mask: None, length: payload.len() as u64 };
+        if self.keys.is_some() {
+            return self.write_masked(header, payload);
+        }
         self.outbox.append(|gather| {
             gather.reserve(MAX_HEADER_BYTES + payload.len());
-            // A copy of fixed length is a few moves.
-            let start = gather.len() + size;
-            gather.extend_from_slice(&bytes);
-            gather.truncate(start);
+            header.append(gather);
             gather.extend_from_slice(payload);
-            if let Some(key) = mask {
-                // RFC 6455 5.3: a client's every frame has a fresh key.
-                mask::apply(key, &mut gather[start..]);
-            }
+        });
+    }
+
+    #[inline(never)]
+    fn write_masked(&mut self, mut header: Header, payload: &[u8]) {
+        let Some(keys) = &mut self.keys else { return };
+        // RFC 6455 5.3: a client's every frame has a fresh key.
+        let key = keys.next_key();
+        header.mask = Some(key);
+        self.outbox.append(|gather| {
+            header.append(gather);
+            let start = gather.len();
+            gather.extend_from_slice(payload);
+            mask::apply(key, &mut gather[start..]);
         });
     }
 
     fn write_header(&mut self, opcode: OpCode, fin: bool, reserved: u8, length: usize) {
         let header = Header { fin, reserved, opcode, mask: None, length: length as u64 };
-        let mut bytes = [0; MAX_HEADER_BYTES];
-        let size = header.write(&mut bytes);
-        self.outbox.append(|gather| gather.extend_from_slice(&bytes[..size]));
+        self.outbox.append(|gather| header.append(gather));
     }
 
+    #[inline(never)]
     fn write_direct(&mut self, kind: MessageKind, data: &[u8], mut write: impl FnMut(&[IoSlice<'_>]) -> usize) {
         self.write_header(opcode(kind), true, 0, data.len());
         self.payload_waiting += data.len() as u64;
@@ -236,6 +251,16 @@ impl Engine {
         self.write_frame(opcode, true, payload);
     }
 
+    /// The peer reads again: the pong that is owed leaves.
+    #[cold]
+    pub(super) fn pay_pong(&mut self) {
+        if let Some(payload) = self.owed_pong.take()
+            && matches!(self.phase, Phase::Open | Phase::CloseSent)
+        {
+            self.answer_ping(&payload);
+        }
+    }
+
     /// Answers a ping, or owes the answer when the peer does not read.
     pub(super) fn answer_ping(&mut self, payload: &[u8]) {
         // RFC 6455 5.5.3: a pong carries the ping's payload; of several pings the last may be enough.
@@ -248,7 +273,7 @@ impl Engine {
 }
 
 #[inline]
-fn opcode(kind: MessageKind) -> OpCode {
+pub(super) fn opcode(kind: MessageKind) -> OpCode {
     match kind {
         MessageKind::Text => OpCode::Text,
         MessageKind::Binary => OpCode::Binary,

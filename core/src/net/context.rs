@@ -327,7 +327,8 @@ impl Context<'_> {
 
     /// The host's transport has become readable or writable: for transports without a socket to watch.
     pub fn ready(&mut self, id: ConnectionId) -> Result<(), Error> {
-        let connection = self.inner.live(id)?;
+        // Also one that was told of its end: the end of its stream is still to be read.
+        let connection = self.inner.find(id).ok_or(Error::Gone)?;
         connection.is_readable = true;
         connection.is_blocked = false;
         self.inner.enqueue(id);

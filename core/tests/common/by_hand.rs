@@ -24,7 +24,7 @@ pub struct ByHand {
 
 /// An engine can do all that a script asks.
 pub fn can() -> Vec<Need> {
-    let mut can = vec![Need::Clock, Need::Loss, Need::Stall];
+    let mut can = vec![Need::Clock, Need::Loss, Need::Stall, Need::Handshake, Need::Close, Need::Pause];
     if cfg!(feature = "deflate") {
         can.push(Need::Deflate);
     }
@@ -137,7 +137,7 @@ impl Endpoint for ByHand {
         })
     }
 
-    fn turn(&mut self, told: &mut Vec<Told>, output: &mut Vec<u8>) -> bool {
+    fn turn(&mut self, told: &mut Vec<Told>, output: &mut Vec<u8>, _: bool) -> bool {
         self.hear(told);
         while self.leave(output) {
             self.hear(told);

@@ -1,7 +1,9 @@
 //! What the tests share. Not every test uses all of it.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
+pub mod blocked;
 pub mod by_hand;
+pub mod looped;
 pub mod play;
 pub mod random;
 pub mod settings;

@@ -152,20 +152,29 @@ pub const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
 impl Case {
     /// What a player must be able to do beyond feeding bytes and giving commands.
-    pub fn needs(&self, need: Need) -> bool {
-        self.steps.iter().any(|(_, step)| match step {
-            Step::Wait(_) | Step::Timer(_) => need == Need::Clock,
-            Step::Lost => need == Need::Loss,
-            Step::Stall(_) => need == Need::Stall,
-            Step::Shutdown(_) | Step::In(_) | Step::End | Step::App { .. } | Step::Event(_) | Step::Out(_) => false,
-            Step::Ask { .. } => false,
-        }) || (need == Need::Deflate && (self.extensions.is_some() || self.config_of("deflate").is_some()))
+    pub fn needs(&self) -> Vec<Need> {
+        let mut needs: Vec<Need> = self.steps.iter().filter_map(|(_, step)| step.needs()).collect();
+        if self.extensions.is_some() || self.config.iter().any(|(key, _)| key.starts_with("deflate")) {
+            needs.push(Need::Deflate);
+        }
+        if self.start != Start::Open {
+            needs.push(Need::Handshake);
+        }
+        needs
     }
+}
 
-    /// The value of a config line; for `deflate` that of any line about it.
-    pub fn config_of(&self, key: &str) -> Option<&str> {
-        let is_it = |name: &str| name == key || (key == "deflate" && name.starts_with("deflate."));
-        self.config.iter().find(|(name, _)| is_it(name)).map(|(_, value)| value.as_str())
+impl Step {
+    fn needs(&self) -> Option<Need> {
+        match self {
+            Step::Wait(_) | Step::Timer(_) => Some(Need::Clock),
+            Step::Lost => Some(Need::Loss),
+            Step::Stall(_) => Some(Need::Stall),
+            Step::App { command: Command::Pause | Command::Resume, .. } => Some(Need::Pause),
+            Step::App { command: Command::Close { .. } | Command::Abort, .. } => Some(Need::Close),
+            Step::App { .. } | Step::In(_) | Step::End | Step::Event(_) | Step::Out(_) => None,
+            Step::Shutdown(_) | Step::Ask { .. } => None,
+        }
     }
 }
 
@@ -179,6 +188,11 @@ pub enum Need {
     Stall,
     /// permessage-deflate in the build.
     Deflate,
+    /// An opening handshake, step by step.
+    Handshake,
+    /// A close and an abort that do not wait.
+    Close,
+    Pause,
 }
 
 /// All cases of all `.wire` files in a folder, in order.

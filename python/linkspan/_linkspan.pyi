@@ -14,6 +14,8 @@ class Utf8:
     """Checks a text piece by piece."""
 
     def __new__(cls) -> Utf8: ...
+    def restart(self) -> None:
+        """Begins another text."""
     def feed(self, data: _Bytes, end: bool = False) -> bool:
         """Takes the next piece, and whether it is the last. `False` when the text is not UTF-8."""
 
@@ -42,6 +44,12 @@ class Channel:
         """Sends `data` if that goes without waiting and nobody else is sending. Whether it went."""
     def receive_message(self, max_bytes: int) -> str | bytes | None:
         """The next message when the next frame is a whole one; `None`, and it is left unread, when not."""
+    def receive_frame(
+        self, max_bytes: int, utf8: Utf8 | None, continues: bool
+    ) -> tuple[int, bytes, int, int, int, int] | None:
+        """The next frame if it is masked, known and in its shortest form; checked for UTF-8 as it arrives."""
+    def is_cut(self) -> bool:
+        """Whether a text was refused before all of its frame had come."""
     def send_frame(self, message: str | _Bytes, first: int) -> None:
         """Sends one unmasked frame: `first` is its first byte."""
     def recv(self, length: int, flags: int = 0) -> bytes: ...

@@ -33,6 +33,9 @@ _CODES_OF_THE_REGISTRY = frozenset((1000, 1001, 1002, 1003, 1007, 1008, 1009, 10
 class Frame:
     """A frame: flags, opcode and payload, all of them plain attributes."""
 
+    # Whether native code has seen that a fragment's text is UTF-8 so far.
+    _is_checked = False
+
     def __init__(self, fin=1, rsv1=0, rsv2=0, rsv3=0, opcode=None, payload=b''):
         self.fin = fin
         self.rsv1 = rsv1
@@ -227,6 +230,8 @@ class Stream:
         # What the last frame belonged to.
         self._original_opcode = None
         self._utf8 = None
+        # A text was refused before its end: what comes next cannot be told.
+        self._is_cut = False
         # Frames leave one at a time, and a compressor sees them in the order in which they leave.
         self._sending = threading.RLock()
 
@@ -249,7 +254,7 @@ class Stream:
                 message = self._receive_plain_message(channel)
                 if message is not None:
                     return message
-            frame = self._receive_frame_as_frame_object()
+            frame = self._next_frame(channel)
             if common.is_control_opcode(frame.opcode) and len(frame.payload) > _MAX_CONTROL_PAYLOAD:
                 raise InvalidFrameException(
                     'the payload of a control frame is %d bytes, 125 are allowed' % len(frame.payload))
@@ -292,7 +297,8 @@ class Stream:
         """The next message if it is an ordinary one; ``None``, and it waits, for anything else."""
         try:
             message = channel.receive_message(_NO_LIMIT)
-        except UnicodeDecodeError as e:
+        except ValueError as e:
+            self._is_cut = channel.is_cut()
             raise InvalidUTF8Exception(e)
         except (OSError, EOFError) as e:
             raise ConnectionTerminatedException('receiving failed: %s' % e)
@@ -301,6 +307,29 @@ class Stream:
         elif message is not None:
             self._original_opcode = common.OPCODE_BINARY
         return message
+
+    def _next_frame(self, channel):
+        """The next frame, in one step where it is native."""
+        if channel is None or not self._options.unmask_receive:
+            return self._receive_frame_as_frame_object()
+        options, utf8 = self._options, None
+        if (self._fragmented_opcode != common.OPCODE_BINARY
+                and not options.incoming_frame_filters and not options.incoming_message_filters):
+            utf8 = self._utf8 = self._utf8 or _linkspan.Utf8()
+        try:
+            parts = channel.receive_frame(_NO_LIMIT, utf8, self._fragmented_opcode == common.OPCODE_TEXT)
+        except ValueError as e:
+            # The message, if not this frame, goes on.
+            self._is_cut = True
+            raise InvalidUTF8Exception(e)
+        except (OSError, EOFError) as e:
+            raise ConnectionTerminatedException('receiving failed: %s' % e)
+        if parts is None:
+            return self._receive_frame_as_frame_object()
+        opcode, payload, fin, rsv1, rsv2, rsv3 = parts
+        frame = Frame(fin=fin, rsv1=rsv1, rsv2=rsv2, rsv3=rsv3, opcode=opcode, payload=payload)
+        frame._is_checked = utf8 is not None
+        return frame
 
     def get_last_received_opcode(self):
         """The opcode of what :meth:`receive_message` gave last: 1 text, 2 binary, 8 close."""
@@ -377,12 +406,13 @@ class Stream:
             return frame.payload
         else:
             self._fragmented_opcode = opcode
-            self._utf8 = None
-            if opcode == common.OPCODE_TEXT and not self._options.incoming_message_filters:
+            if not frame._is_checked:
                 self._utf8 = _linkspan.Utf8()
         self._original_opcode = self._fragmented_opcode
-        if self._utf8 is not None and not self._utf8.feed(frame.payload):
+        if (self._original_opcode == common.OPCODE_TEXT and not self._options.incoming_message_filters
+                and not frame._is_checked and not self._utf8.feed(frame.payload)):
             # RFC 6455 8.1: at the first bad byte, not only at the end.
+            self._is_cut = not frame.fin
             raise InvalidUTF8Exception('a text message is not UTF-8')
         self._received_fragments.append(frame.payload)
         if not frame.fin:
@@ -501,7 +531,8 @@ class Stream:
         """Closes with a code and a reason, or with neither, and waits for the peer's answer.
 
         Nothing happens when this end has closed already. Going away (1001) and protocol errors (1002) do
-        not wait. Raises :class:`ConnectionTerminatedException` when something else than the answer comes.
+        not wait, nor does the refusal of a text before its end. Raises
+        :class:`ConnectionTerminatedException` when something else than the answer comes.
         """
         if self._request.server_terminated:
             return
@@ -512,7 +543,7 @@ class Stream:
         elif not isinstance(reason, (str, bytes)):
             raise BadOperationException('a close reason is a str, not %s' % type(reason).__name__)
         self._send_closing_handshake(code, reason)
-        if code in (common.STATUS_GOING_AWAY, common.STATUS_PROTOCOL_ERROR) or not wait_response:
+        if code in (common.STATUS_GOING_AWAY, common.STATUS_PROTOCOL_ERROR) or not wait_response or self._is_cut:
             return
         # A peer in the middle of something may send it first; the original takes that for a failure too.
         if self.receive_message() is not None:

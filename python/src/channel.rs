@@ -3,11 +3,11 @@
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::IntoRawFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use linkspan::protocol::frame::{Header, MAX_HEADER_BYTES, OpCode};
 use linkspan::protocol::mask;
-use linkspan::protocol::utf8::Utf8;
 use linkspan::transport::{Peer, Socket, Transport};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -18,6 +18,7 @@ use crate::buffers::{self, Payload};
 use crate::errors;
 use crate::inbox::Inbox;
 use crate::tls::ServerTls;
+use crate::utf8::Utf8;
 use crate::wire::Wire;
 
 /// Longer writes let other threads run meanwhile.
@@ -35,8 +36,12 @@ pub(crate) struct Channel {
     wire: Wire,
     inbox: Mutex<Inbox>,
     writing: Mutex<()>,
+    is_cut: AtomicBool,
     peer: Peer,
 }
+
+/// What [`Channel::receive_frame`] gives.
+type Frame<'py> = (u8, Bound<'py, PyBytes>, u8, u8, u8, u8);
 
 impl Channel {
     /// `unread` are the bytes that were read from the transport already.
@@ -46,6 +51,7 @@ impl Channel {
             wire: Wire::new(transport)?,
             inbox: Mutex::new(Inbox::new(unread)),
             writing: Mutex::default(),
+            is_cut: AtomicBool::new(false),
             peer,
         })
     }
@@ -78,24 +84,50 @@ impl Channel {
         py.detach(|| self.wire.write_all(slices)).map_err(errors::io)
     }
 
-    /// The payload that begins in the inbox and is not all there yet.
-    fn read_payload(&self, inbox: &mut Inbox, key: [u8; 4], length: usize, is_text: bool) -> io::Result<Vec<u8>> {
-        let mut payload = Vec::with_capacity(length.min(PIECE_BYTES));
-        let mut utf8 = is_text.then(Utf8::new);
+    /// Takes a frame's payload, unmasked: from the inbox when all of it is there, else as it arrives. With
+    /// `utf8` it is a piece of a text, checked as it arrives (RFC 6455 8.1).
+    fn payload(
+        &self,
+        py: Python<'_>,
+        inbox: &mut Inbox,
+        key: [u8; 4],
+        length: usize,
+        utf8: Option<&Utf8>,
+    ) -> PyResult<Vec<u8>> {
+        let taken = if inbox.bytes().len() < length {
+            py.detach(|| self.await_payload(inbox, key, length, utf8)).map_err(errors::io)?
+        } else {
+            let mut payload = inbox.bytes()[..length].to_vec();
+            inbox.consume(length);
+            mask::apply(key, &mut payload);
+            utf8.is_none_or(|utf8| utf8.push(&payload)).then_some(payload)
+        };
+        taken.ok_or_else(errors::not_utf8)
+    }
+
+    /// A payload that is not all there yet; `None` when a text turned out not to be UTF-8.
+    fn await_payload(
+        &self,
+        inbox: &mut Inbox,
+        key: [u8; 4],
+        length: usize,
+        utf8: Option<&Utf8>,
+    ) -> io::Result<Option<Vec<u8>>> {
         let held = inbox.bytes().len().min(length);
+        let mut payload = Vec::with_capacity(length.min(PIECE_BYTES));
         payload.extend_from_slice(&inbox.bytes()[..held]);
         inbox.consume(held);
         let mut done = 0;
         loop {
             let piece = &mut payload[done..];
             mask::apply(mask::rotate(key, done), piece);
-            // RFC 6455 8.1: at the first bad byte, not only at the end.
-            if utf8.as_mut().is_some_and(|utf8| utf8.push(piece).is_err()) {
-                return Ok(payload);
+            if utf8.is_some_and(|utf8| !utf8.push(piece)) {
+                self.is_cut.store(payload.len() < length, Ordering::Relaxed);
+                return Ok(None);
             }
             done = payload.len();
             if done == length {
-                return Ok(payload);
+                return Ok(Some(payload));
             }
             // Memory follows the bytes that have come, never the length that was announced.
             payload.resize(length.min(done + PIECE_BYTES.max(done)), 0);
@@ -200,7 +232,7 @@ impl Channel {
     /// of at most `max_bytes`. `None`, and the frame is left unread, when it is anything else or the stream
     /// ends before it.
     ///
-    /// Raises `UnicodeDecodeError` for a text that is not UTF-8 (at its first bad byte, perhaps before its
+    /// Raises `ValueError` for a text that is not UTF-8 (at its first bad byte, perhaps before its
     /// end), `EOFError` when the stream ends inside, and `OSError`.
     fn receive_message<'py>(&self, py: Python<'py>, max_bytes: u64) -> PyResult<Option<Bound<'py, PyAny>>> {
         let mut inbox = self.inbox.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner);
@@ -226,8 +258,8 @@ impl Channel {
         let is_text = header.opcode == OpCode::Text;
         inbox.consume(size);
         if inbox.bytes().len() < length {
-            let inbox = &mut *inbox;
-            let payload = py.detach(|| self.read_payload(inbox, key, length, is_text)).map_err(errors::io)?;
+            let utf8 = is_text.then(Utf8::new);
+            let payload = self.payload(py, &mut inbox, key, length, utf8.as_ref())?;
             return message(py, &payload, is_text).map(Some);
         }
         let payload = &mut inbox.bytes()[..length];
@@ -235,6 +267,56 @@ impl Channel {
         let message = message(py, payload, is_text);
         inbox.consume(length);
         message.map(Some)
+    }
+
+    /// The next frame, `(opcode, payload, fin, rsv1, rsv2, rsv3)`, when it is masked, its opcode known, its
+    /// length in the shortest form and at most `max_bytes`. `None`, and it is left unread, when not.
+    ///
+    /// With `utf8` the fragments of a text are checked as they arrive, of the one that is open already if it
+    /// `continues` one: `ValueError` for the first bad byte. Raises `EOFError` when the stream ends inside, and
+    /// `OSError`.
+    fn receive_frame<'py>(
+        &self,
+        py: Python<'py>,
+        max_bytes: u64,
+        utf8: Option<&Utf8>,
+        continues: bool,
+    ) -> PyResult<Option<Frame<'py>>> {
+        let mut inbox = self.inbox.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner);
+        let (header, size) = loop {
+            match Header::parse(inbox.bytes()) {
+                Ok(Some(parsed)) => break parsed,
+                Ok(None) => {}
+                Err(_) => return Ok(None),
+            }
+            if !self.fill(py, &mut inbox)? {
+                return Ok(None);
+            }
+        };
+        let Some(key) = header.mask else { return Ok(None) };
+        let Ok(length) = usize::try_from(header.length) else { return Ok(None) };
+        if header.length > max_bytes {
+            return Ok(None);
+        }
+        inbox.consume(size);
+        // A frame that breaks another rule breaks that one.
+        let utf8 = utf8.filter(|_| match header.opcode {
+            OpCode::Text => header.reserved == 0 && !continues,
+            OpCode::Continuation => header.reserved == 0 && continues,
+            OpCode::Binary | OpCode::Close | OpCode::Ping | OpCode::Pong => false,
+        });
+        if let (Some(utf8), false) = (utf8, continues) {
+            utf8.restart();
+        }
+        let payload = self.payload(py, &mut inbox, key, length, utf8)?;
+        let bit = |mask: u8| u8::from(header.reserved & mask != 0);
+        let payload = PyBytes::new(py, &payload);
+        Ok(Some((header.opcode as u8, payload, u8::from(header.fin), bit(4), bit(2), bit(1))))
+    }
+
+    /// Whether a text was refused before all of its frame had come, so that what follows is no frame.
+    fn is_cut(&self) -> bool {
+        self.is_cut.load(Ordering::Relaxed)
     }
 
     /// Sends one unmasked frame: `first` is its first byte, `message` a `str` (sent as UTF-8) or bytes-like.

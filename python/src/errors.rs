@@ -16,6 +16,11 @@ pub(crate) fn no_attribute(class: &str, name: &str) -> PyErr {
     PyAttributeError::new_err(format!("'{class}' object has no attribute '{name}'"))
 }
 
+/// `ValueError`, a relative of `UnicodeDecodeError`, for a text that fails before it is whole.
+pub(crate) fn not_utf8() -> PyErr {
+    PyValueError::new_err("a text message is not UTF-8")
+}
+
 /// The system's refusal: `OSError` or the subclass for its number, `TimeoutError`; `EOFError` for a stream
 /// that ends where it must not.
 pub(crate) fn io(error: io::Error) -> PyErr {

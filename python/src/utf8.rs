@@ -14,11 +14,32 @@ pub(crate) struct Utf8 {
     text: Mutex<Option<utf8::Utf8>>,
 }
 
+impl Utf8 {
+    /// Takes the next piece; whether all is good so far.
+    pub(crate) fn push(&self, piece: &[u8]) -> bool {
+        self.check(|text| text.push(piece).is_ok())
+    }
+
+    fn check(&self, mut look: impl FnMut(&mut utf8::Utf8) -> bool) -> bool {
+        let mut text = self.text.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_good = text.as_mut().is_some_and(&mut look);
+        if !is_good {
+            *text = None;
+        }
+        is_good
+    }
+}
+
 #[pymethods]
 impl Utf8 {
     #[new]
-    fn new() -> Utf8 {
+    pub(crate) fn new() -> Utf8 {
         Utf8 { text: Mutex::new(Some(utf8::Utf8::new())) }
+    }
+
+    /// Begins another text.
+    pub(crate) fn restart(&self) {
+        *self.text.lock().unwrap_or_else(PoisonError::into_inner) = Some(utf8::Utf8::new());
     }
 
     /// Takes the next piece, and whether it is the last. `False` when the text is not UTF-8, from the first
@@ -26,14 +47,6 @@ impl Utf8 {
     #[pyo3(signature = (data, end = false))]
     fn feed(&self, data: &Bound<'_, PyAny>, end: bool) -> PyResult<bool> {
         let data = Payload::of_bytes(data)?;
-        let mut text = self.text.lock().unwrap_or_else(PoisonError::into_inner);
-        let good = match text.as_mut() {
-            Some(text) => text.push(data.as_bytes()).is_ok() && (!end || text.finish().is_ok()),
-            None => false,
-        };
-        if !good {
-            *text = None;
-        }
-        Ok(good)
+        Ok(self.push(data.as_bytes()) && (!end || self.check(|text| text.finish().is_ok())))
     }
 }

@@ -294,8 +294,35 @@ def test_a_bad_frame_has_its_close_code(server, frame, code):
         assert client.read_close() == code
 
 
-def test_a_bad_byte_fails_a_text_before_its_end(server):
+@pytest.mark.parametrize('parts', [
+    [masked(0x81, b'good' + b'\xff' + b'more' * 10, length=100000)],
+    # 'good' is whole keys long, so the next byte is masked with the first of it.
+    [masked(0x81, b'good', length=50), bytes([0xff ^ 0x11])],
+    [masked(0x01, b'good'), masked(0x00, b'\xf4\x90', length=3)],
+    [masked(0x01, b'good'), masked(0x00, b'\xff')],
+], ids=['at once', 'later in the frame', 'in a fragment', 'a fragment'])
+def test_a_bad_byte_fails_a_text_before_its_end(server, parts):
+    logged = len(server.log())
     with server.connect() as client:
         client.upgrade('/passive?echo')
-        client.send(masked(0x81, b'good' + b'\xff' + b'more' * 10, length=100000))
+        for part in parts:
+            client.send(part)
         assert client.read_close() == 1007
+        # Nobody can tell what follows, so nobody waits for it.
+        assert client.read_all() == b''
+    assert 'InvalidUTF8' not in server.log()[logged:]
+
+
+@pytest.mark.parametrize('frames, code', [
+    (masked(0x80, b'\xff'), 1002),
+    (masked(0x00, b'\xff'), 1002),
+    (masked(0x02, b'\xff') + masked(0x80, b'\xff'), 1000),
+    (masked(0x01, b'a') + masked(0x01, b'\xff'), 1002),
+    (masked(0xc1, b'\xff'), 1003),
+    (masked(0x01, b'a') + masked(0xc0, b'\xff'), 1003),
+], ids=repr)
+def test_bytes_that_are_no_text_are_not_judged_as_one(server, frames, code):
+    with server.connect() as client:
+        client.upgrade('/passive?(None,None)')
+        client.send(frames)
+        assert client.read_close() == code

@@ -46,7 +46,7 @@ class Subclassed(Stream):
 @pytest.fixture(params=['python', 'native'])
 def make(request):
     """``make(bytes from the client)``: a request, and a function that gives what it has sent."""
-    sockets = []
+    sockets, senders = [], []
 
     def make_request(data=b'', options=None):
         if request.param == 'python':
@@ -66,7 +66,8 @@ def make(request):
             theirs.sendall(data)
             theirs.shutdown(socket.SHUT_WR)
 
-        threading.Thread(target=send, daemon=True).start()
+        senders.append(threading.Thread(target=send))
+        senders[-1].start()
 
         def sent():
             Handler.request.shutdown(socket.SHUT_WR)
@@ -75,6 +76,8 @@ def make(request):
         return made, sent
 
     yield make_request
+    for sender in senders:
+        sender.join()
     for sock in sockets:
         sock.close()
 

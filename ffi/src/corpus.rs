@@ -227,7 +227,7 @@ impl Endpoint for ByC {
         if status == LINKSPAN_OK { Ok(()) } else { Err(misuse(status)) }
     }
 
-    fn turn(&mut self, told: &mut Vec<Told>, output: &mut Vec<u8>) -> bool {
+    fn turn(&mut self, told: &mut Vec<Told>, output: &mut Vec<u8>, _: bool) -> bool {
         loop {
             told.extend(std::iter::from_fn(|| self.next_event()));
             // Said NONE: the buffer is the caller's again.
@@ -344,7 +344,7 @@ fn misuse(status: linkspan_status) -> String {
 
 fn play_all(cut: Cut) {
     let cases = read_folder(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../core/tests/corpus"));
-    let mut can = vec![Need::Clock, Need::Loss, Need::Stall];
+    let mut can = vec![Need::Clock, Need::Loss, Need::Stall, Need::Handshake, Need::Close, Need::Pause];
     if cfg!(feature = "deflate") {
         can.push(Need::Deflate);
     }

@@ -2,7 +2,7 @@
 //! parser: what is played on comes as an [`Endpoint`].
 
 use super::random::Random;
-use super::wire::{Case, Command, KEY, Out, Start, Step, Told, frame};
+use super::wire::{Case, Command, KEY, Need, Out, Start, Step, Told, frame};
 
 /// One end of a WebSocket, as a script sees it.
 pub trait Endpoint {
@@ -418,4 +418,9 @@ fn shown(bytes: &[u8]) -> String {
 fn brief(what: &impl std::fmt::Debug) -> String {
     let text = format!("{what:?}");
     if text.len() > 600 { format!("{}…", text.chars().take(600).collect::<String>()) } else { text }
+}
+
+/// Whether a script needs what an endpoint of this kind cannot give.
+pub fn lacks(case: &Case, can: &[Need]) -> bool {
+    case.needs().iter().any(|need| !can.contains(need))
 }

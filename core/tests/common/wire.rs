@@ -162,6 +162,11 @@ impl Case {
         }
         needs
     }
+
+    /// The value of a config line.
+    pub fn config_of(&self, key: &str) -> Option<&str> {
+        self.config.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
+    }
 }
 
 impl Step {

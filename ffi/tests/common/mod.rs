@@ -14,15 +14,17 @@ pub(crate) fn root() -> PathBuf {
 }
 
 /// A folder with liblinkspan.so, its name at run time, and liblinkspan.a. Cargo builds no shared library for
-/// tests alone, so the first who asks does.
+/// tests alone, so the first who asks does; in a folder of its own, because the tests' dependencies change the
+/// features of the library's, and each would undo the other's work.
 pub(crate) fn library() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
         let temporary = Path::new(env!("CARGO_TARGET_TMPDIR"));
-        let target = temporary.parent().unwrap();
+        let target = temporary.parent().unwrap().join("ffi");
         let status = Command::new(env!("CARGO"))
             .args(["build", "--quiet", "--package", "linkspan-ffi", "--lib", "--target-dir"])
-            .arg(target)
+            .arg(&target)
+            .env("CARGO_PROFILE_DEV_DEBUG", "line-tables-only")
             .current_dir(root())
             .status()
             .unwrap();

@@ -877,8 +877,7 @@ linkspan_status linkspan_connection_close(linkspan_connection connection,
 linkspan_status linkspan_connection_abort(linkspan_connection connection);
 
 // Reads no more until linkspan_connection_resume, so that a fast peer waits. Inside on_message it takes
-// effect before the next message. A pause as long as linkspan_config.pong_timeout ends the connection when
-// pings are on: they go unanswered unread.
+// effect before the next message. While it lasts, keepalive does not judge the peer by its silence.
 //
 // Thread: any.
 linkspan_status linkspan_connection_pause(linkspan_connection connection);

@@ -190,8 +190,7 @@ pub extern "C" fn linkspan_connection_abort(connection: linkspan_connection) -> 
 }
 
 /// Reads no more until linkspan_connection_resume, so that a fast peer waits. Inside on_message it takes
-/// effect before the next message. A pause as long as linkspan_config.pong_timeout ends the connection when
-/// pings are on: they go unanswered unread.
+/// effect before the next message. While it lasts, keepalive does not judge the peer by its silence.
 ///
 /// Thread: any.
 #[unsafe(no_mangle)]

@@ -14,17 +14,16 @@ use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
 use pyo3::types::{IntoPyDict, PyBytes, PyString};
 
+use crate::baton;
 use crate::buffers::{self, Payload};
 use crate::errors;
 use crate::inbox::Inbox;
 use crate::tls::ServerTls;
 use crate::utf8::Utf8;
-use crate::wire::Wire;
+use crate::wire::{Wait, Wire};
 
 /// Longer writes let other threads run meanwhile.
 const SHORT_WRITE_BYTES: usize = 16 << 10;
-/// The most that one `read` gives.
-const MAX_READ_BYTES: usize = 256 << 10;
 /// A large payload is read in pieces of this size, each unmasked while it is in the cache.
 const PIECE_BYTES: usize = 128 << 10;
 
@@ -66,7 +65,12 @@ impl Channel {
                 Err(error) if error.kind() == ErrorKind::Interrupted => py.check_signals()?,
                 Err(error) => return Err(errors::io(error)),
             }
-            read = py.detach(|| inbox.fill(&self.wire).map(Some));
+            // Only who is next to have the GIL takes a buffer.
+            read = baton::wait_then(
+                py,
+                || self.wire.wait(Wait::Readable),
+                |waited| waited.and_then(|()| inbox.try_fill(&self.wire)),
+            );
         }
     }
 
@@ -81,7 +85,7 @@ impl Channel {
             }
             IoSlice::advance_slices(&mut slices, written);
         }
-        py.detach(|| self.wire.write_all(slices)).map_err(errors::io)
+        baton::wait(py, || self.wire.write_all(slices)).map_err(errors::io)
     }
 
     /// Takes a frame's payload, unmasked: from the inbox when all of it is there, else as it arrives. With
@@ -95,7 +99,7 @@ impl Channel {
         utf8: Option<&Utf8>,
     ) -> PyResult<Vec<u8>> {
         let taken = if inbox.bytes().len() < length {
-            py.detach(|| self.await_payload(inbox, key, length, utf8)).map_err(errors::io)?
+            baton::wait(py, || self.await_payload(inbox, key, length, utf8)).map_err(errors::io)?
         } else {
             let mut payload = inbox.bytes()[..length].to_vec();
             inbox.consume(length);
@@ -165,16 +169,6 @@ impl Channel {
             return Ok(PyBytes::new(py, b""));
         }
         let mut inbox = self.inbox.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner);
-        if inbox.bytes().is_empty() && length >= MAX_READ_BYTES {
-            let mut bytes = vec![0; MAX_READ_BYTES];
-            let read = loop {
-                match py.detach(|| self.wire.read(&mut bytes)) {
-                    Err(error) if error.kind() == ErrorKind::Interrupted => py.check_signals()?,
-                    answer => break answer.map_err(errors::io)?,
-                }
-            };
-            return Ok(PyBytes::new(py, &bytes[..read]));
-        }
         if inbox.bytes().is_empty() && !self.fill(py, &mut inbox)? {
             return Ok(PyBytes::new(py, b""));
         }

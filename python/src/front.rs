@@ -13,6 +13,7 @@ use linkspan::protocol::Config;
 use nix::sys::signal::SigSet;
 use pyo3::prelude::*;
 
+use crate::baton;
 use crate::buffers;
 use crate::channel::Channel;
 use crate::errors;
@@ -112,7 +113,7 @@ impl Front {
     fn accept(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Option<Channel>> {
         let timeout = timeout.map(|seconds| Duration::from_secs_f64(seconds.clamp(0.0, 1e9)));
         loop {
-            let Some(released) = py.detach(|| self.arrivals.next(timeout)) else { return Ok(None) };
+            let Some(released) = baton::wait(py, || self.arrivals.next(timeout)) else { return Ok(None) };
             let mut unread = released.head;
             unread.extend_from_slice(&released.unread);
             if let Ok(channel) = Channel::new(released.transport, unread) {

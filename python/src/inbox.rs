@@ -4,7 +4,7 @@ use std::io;
 use std::mem;
 use std::sync::{Mutex, PoisonError};
 
-use crate::wire::{Wait, Wire};
+use crate::wire::Wire;
 
 /// A buffer for what one read may bring.
 const BUFFER_BYTES: usize = 64 << 10;
@@ -52,16 +52,6 @@ impl Inbox {
             self.clear();
         }
         read
-    }
-
-    /// Waits, then reads more; 0 is the end.
-    pub(crate) fn fill(&mut self, wire: &Wire) -> io::Result<usize> {
-        loop {
-            wire.wait(Wait::Readable)?;
-            if let Some(read) = self.try_fill(wire)? {
-                return Ok(read);
-            }
-        }
     }
 
     fn make_room(&mut self) {

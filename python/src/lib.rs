@@ -1,5 +1,6 @@
 //! The native half of the Python wheel: `linkspan._linkspan`. This file is the module's table of contents.
 
+mod baton;
 mod buffers;
 mod channel;
 mod errors;

@@ -13,7 +13,7 @@ use super::context::{Context, ReadyState, Sent};
 use super::table::LoopName;
 use crate::error::Error;
 use crate::protocol::handshake::{Accept, Reject};
-use crate::protocol::{Chunk, CloseCode, MAX_REASON_BYTES, MessageKind, Misuse};
+use crate::protocol::{Chunk, CloseCode, MessageKind, Misuse, check_close};
 
 /// Most bytes that other threads may have queued for one connection; above it a send is refused.
 const MAX_QUEUED: u64 = 64 << 20;
@@ -111,10 +111,7 @@ impl Remote {
 
     /// Sends a whole message without copying it where that is possible.
     pub fn send_chunk(&self, id: ConnectionId, kind: MessageKind, data: Chunk) -> Result<Sent, Error> {
-        if kind == MessageKind::Text {
-            let checked = crate::protocol::utf8::check(data.bytes());
-            checked.map_err(|at| Misuse::InvalidUtf8 { at: at as usize })?;
-        }
+        kind.check(data.bytes())?;
         let bytes = data.bytes().len();
         self.push_data(id, bytes, Command::Send { id, kind, data })
     }
@@ -143,12 +140,7 @@ impl Remote {
 
     /// Begins the closing handshake; everything queued before leaves first.
     pub fn close(&self, id: ConnectionId, code: Option<CloseCode>, reason: &str) -> Result<(), Error> {
-        match code {
-            Some(code) if !code.may_be_sent() => return Err(Misuse::CloseCodeInvalid(code.as_u16()).into()),
-            None if !reason.is_empty() => return Err(Misuse::ReasonWithoutCode.into()),
-            _ if reason.len() > MAX_REASON_BYTES => return Err(Misuse::ReasonTooLong(reason.len()).into()),
-            _ => {}
-        }
+        check_close(code, reason)?;
         let reason = reason.to_owned();
         self.on(id, move |cx| cx.close(id, code, &reason))
     }

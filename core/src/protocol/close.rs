@@ -96,17 +96,21 @@ pub struct CloseInfo {
 /// The longest reason that fits beside the code in a close frame (RFC 6455 5.5).
 pub const MAX_REASON_BYTES: usize = 123;
 
+/// Whether a close frame may say this: nothing, a code, or a code and a reason.
+pub fn check_close(code: Option<CloseCode>, reason: &str) -> Result<(), Misuse> {
+    match code {
+        None if reason.is_empty() => Ok(()),
+        None => Err(Misuse::ReasonWithoutCode),
+        Some(code) if !code.may_be_sent() => Err(Misuse::CloseCodeInvalid(code.as_u16())),
+        Some(_) if reason.len() > MAX_REASON_BYTES => Err(Misuse::ReasonTooLong(reason.len())),
+        Some(_) => Ok(()),
+    }
+}
+
 /// Writes a close frame's payload: nothing without a code, else code and reason.
 pub(crate) fn encode(code: Option<CloseCode>, reason: &str, payload: &mut [u8; 125]) -> Result<usize, Misuse> {
-    let Some(code) = code else {
-        return if reason.is_empty() { Ok(0) } else { Err(Misuse::ReasonWithoutCode) };
-    };
-    if !code.may_be_sent() {
-        return Err(Misuse::CloseCodeInvalid(code.as_u16()));
-    }
-    if reason.len() > MAX_REASON_BYTES {
-        return Err(Misuse::ReasonTooLong(reason.len()));
-    }
+    check_close(code, reason)?;
+    let Some(code) = code else { return Ok(0) };
     payload[..2].copy_from_slice(&code.as_u16().to_be_bytes());
     payload[2..2 + reason.len()].copy_from_slice(reason.as_bytes());
     Ok(2 + reason.len())

@@ -5,7 +5,9 @@ use std::mem;
 use std::ops::Deref;
 
 use super::close::CloseInfo;
+use super::fault::Misuse;
 use super::handshake::Request;
+use super::utf8;
 
 /// Text or binary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -14,6 +16,18 @@ pub enum MessageKind {
     Text,
     /// Any bytes.
     Binary,
+}
+
+impl MessageKind {
+    /// Whether a message of this kind may carry these bytes.
+    #[inline]
+    pub fn check(self, data: &[u8]) -> Result<(), Misuse> {
+        match self {
+            MessageKind::Binary => Ok(()),
+            // RFC 6455 5.6: a text frame's payload is UTF-8.
+            MessageKind::Text => utf8::check(data).map_err(|at| Misuse::InvalidUtf8 { at: at as usize }),
+        }
+    }
 }
 
 /// One thing that happened. Payloads borrow the driver's buffer, not the engine: a handler may send

@@ -36,7 +36,7 @@ mod outbox;
 mod time;
 pub mod utf8;
 
-pub use self::close::{CloseCode, CloseInfo, MAX_REASON_BYTES, Side};
+pub use self::close::{CloseCode, CloseInfo, MAX_REASON_BYTES, Side, check_close};
 pub use self::config::{CloseReply, Config, DeflateConfig, Delivery, PongPolicy};
 pub use self::engine::{Engine, Phase, Role, Shutdown};
 pub use self::event::{Event, Input, Message, MessageKind, Payload, Pool};

@@ -5,8 +5,8 @@ use std::io::IoSlice;
 use super::super::event::MessageKind;
 use super::super::fault::Misuse;
 use super::super::frame::{Header, MAX_HEADER_BYTES, OpCode, RSV1};
+use super::super::mask;
 use super::super::outbox::{Chunk, MAX_SLICES};
-use super::super::{mask, utf8};
 use super::{Engine, Phase};
 
 /// Payloads of this size and more are offered to the driver before they are copied.
@@ -101,11 +101,7 @@ impl Engine {
     #[inline]
     fn check_message(&self, kind: MessageKind, data: &[u8]) -> Result<(), Misuse> {
         self.check_sending(data.len())?;
-        match kind {
-            MessageKind::Binary => Ok(()),
-            // RFC 6455 5.6: a text frame's payload is UTF-8.
-            MessageKind::Text => utf8::check(data).map_err(|at| Misuse::InvalidUtf8 { at: at as usize }),
-        }
+        kind.check(data)
     }
 
     #[inline]

@@ -56,6 +56,7 @@ def _server(options, die):
         die('cannot write the log file %s: %s' % (options.log_file, e.strerror))
     for note in notes:
         logging.info(*note)
+    _warn_of_the_original(logging)
     for name, is_set in (('--tls-module', options.tls_module), ('--allow-draft75', options.allow_draft75),
                          ('--strict', options.strict)):
         if is_set:
@@ -66,6 +67,14 @@ def _server(options, die):
         return standalone.WebSocketServer(options)
     except (dispatch.DispatchException, OSError, LookupError, UnicodeError) as e:
         die(str(e), options)
+
+
+def _warn_of_the_original(logging):
+    """Two distributions with a package of one name overwrite each other's files."""
+    site = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    if any(name.startswith('pywebsocket3-') and name.endswith(('.dist-info', '.egg-info')) for name in os.listdir(site)):
+        logging.warning('pywebsocket3 is installed beside linkspan, which has a package of that name itself; remove '
+                        'one by "pip uninstall pywebsocket3" and then "pip install --force-reinstall linkspan"')
 
 
 def _listeners(options, say):

@@ -1,5 +1,7 @@
 """The example handlers, as they are shipped."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -90,3 +92,9 @@ def test_benchmarks(server):
         client.send(text('send 5') + text('receive 70000') + masked(0x82, b'x' * 70000))
         assert client.read_frame() == (0x82, b'*****')
         assert client.read_frame() == (0x81, b'received 70000')
+
+
+def test_echo_client(server):
+    command = [sys.executable, str(EXAMPLES / 'echo_client.py'), '-p', str(server.port), '-m', 'one', '-m', 'x' * 70000]
+    said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    assert said == 'Send: one\nRecv: one\nSend: {0}\nRecv: {0}\nClosed\n'.format('x' * 70000)

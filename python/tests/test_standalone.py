@@ -307,3 +307,16 @@ def _flood(client):
             client.send(text('x' * 100000))
     except OSError:
         pass
+
+
+def test_the_original_beside_us_is_warned_of(tmp_path, monkeypatch, caplog):
+    import logging
+
+    from mod_pywebsocket import _serving
+    monkeypatch.setattr(_serving, '__file__', str(tmp_path / 'mod_pywebsocket' / '_serving.py'))
+    _serving._warn_of_the_original(logging)
+    assert not caplog.records
+    (tmp_path / 'pywebsocket3-4.0.2.dist-info').mkdir()
+    _serving._warn_of_the_original(logging)
+    assert [record.levelname for record in caplog.records] == ['WARNING']
+    assert 'pip uninstall pywebsocket3' in caplog.text

@@ -160,7 +160,7 @@ pub unsafe extern "C" fn linkspan_server_start(server: *mut linkspan_server) -> 
         // SAFETY: the caller's own handle.
         let server = unsafe { guard::shared(server) }?;
         server.lock().start(&server)?;
-        log(LINKSPAN_LOG_INFO, linkspan_connection { id: 0 }, "the server has started");
+        tell("the server has started");
         Ok(LINKSPAN_OK)
     })
 }
@@ -182,6 +182,7 @@ pub unsafe extern "C" fn linkspan_server_drain(
     guard(|| {
         // SAFETY: the pointers are as the comment says.
         let (server, reason) = unsafe { (guard::shared(server)?, guard::text(reason, reason_bytes)?) };
+        tell("the server drains");
         server.lock().drain(check_close(code, reason)?, reason, Duration::from_millis(deadline_ms))
     })
 }
@@ -211,7 +212,9 @@ pub unsafe extern "C" fn linkspan_server_wait(server: *mut linkspan_server) -> l
 pub unsafe extern "C" fn linkspan_server_stop(server: *mut linkspan_server) -> linkspan_status {
     guard(|| {
         // SAFETY: the caller's own handle.
-        unsafe { guard::shared(server) }?.lock().stop()
+        let server = unsafe { guard::shared(server) }?;
+        tell("the server stops");
+        server.lock().stop()
     })
 }
 
@@ -331,6 +334,10 @@ impl State {
         }
         Ok(LINKSPAN_OK)
     }
+}
+
+fn tell(what: &str) {
+    log(LINKSPAN_LOG_INFO, linkspan_connection { id: 0 }, what);
 }
 
 fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, Error> {

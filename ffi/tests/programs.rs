@@ -4,6 +4,7 @@
 mod common;
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use common::{compile, library, root, run};
@@ -38,10 +39,28 @@ programs! {
     reentry: "ffi/tests/reentry.c",
     request: "ffi/tests/request.c",
     server: "ffi/tests/server.c",
+    signals: "ffi/tests/signals.c",
     sigpipe: "ffi/tests/sigpipe.c",
     threads: "ffi/tests/threads.c",
     tls: "ffi/tests/tls.c",
     cpp_echo: "bindings/cpp/tests/echo.cpp",
+}
+
+#[test]
+fn the_examples_in_the_headers_compile() {
+    let example = |header: &str| -> String {
+        let text = fs::read_to_string(root().join(header)).unwrap();
+        let intro = text.lines().take_while(|line| line.starts_with("//"));
+        intro.filter_map(|line| Some(line.strip_prefix("//     ")?.to_owned() + "\n")).collect()
+    };
+    let temporary = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let c = temporary.join("header_example.c");
+    fs::write(&c, example("include/linkspan.h")).unwrap();
+    compile(c.to_str().unwrap());
+    let cpp = temporary.join("header_example_cpp.cpp");
+    let body = example("bindings/cpp/linkspan.hpp");
+    fs::write(&cpp, format!("#include <linkspan.hpp>\nint main() {{\n{body}}}\n")).unwrap();
+    compile(cpp.to_str().unwrap());
 }
 
 /// The symbols that the shared library exports.

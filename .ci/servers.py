@@ -58,10 +58,11 @@ def accepting(command, port, **options):
 
 
 @contextlib.contextmanager
-def python_server(handler, compress=True):
+def python_server(handler, compress=True, tls=None):
     """A server of Python `websockets` on a thread of its own; gives its port."""
     compression = "deflate" if compress else None
-    with websockets.sync.server.serve(handler, "127.0.0.1", 0, compression=compression, max_size=None) as server:
+    with websockets.sync.server.serve(handler, "127.0.0.1", 0, compression=compression, ssl=tls,
+                                      max_size=None) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:

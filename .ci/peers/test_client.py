@@ -1,15 +1,17 @@
 """Our C echo client and the servers of Python `websockets` and Node `ws`."""
 
 import queue
+import ssl
 import subprocess
 
+import trustme
 from exchange import COMPRESSION, HERE, MESSAGES, NODE, PROGRAMS, THEIR_COMPRESSION
 from servers import announcing, python_server
 
 
-def echo_client(url, deflate):
+def echo_client(url, *options, deflate=False):
     """Runs the client until the server has closed the connection."""
-    command = [PROGRAMS / "echo_client", *["--deflate"] * deflate, url]
+    command = [PROGRAMS / "echo_client", *options, *["--deflate"] * deflate, url]
     return subprocess.run(command, timeout=120, stdin=subprocess.DEVNULL, capture_output=True, text=True)
 
 
@@ -32,6 +34,26 @@ def test_python_websockets_gets_every_message_back(ours, theirs):
         assert came.get(timeout=30) == (ours and theirs)
         assert [came.get(timeout=30) for _ in MESSAGES] == [True] * len(MESSAGES)
         assert came.get(timeout=30) == 4321
+
+
+def test_python_websockets_gets_every_message_back_over_tls(tmp_path):
+    came = queue.SimpleQueue()
+
+    def handler(peer):
+        for message in MESSAGES:
+            peer.send(message)
+            came.put(peer.recv(timeout=30) == message)
+
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "authority")
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(tls)
+    with python_server(handler, tls=tls) as port:
+        stranger = echo_client(f"wss://localhost:{port}/")
+        assert stranger.returncode == 1 and "certificate" in stranger.stderr
+        result = echo_client(f"wss://localhost:{port}/", "--ca", tmp_path / "authority")
+        assert result.returncode == 0, result.stderr
+        assert [came.get(timeout=30) for _ in MESSAGES] == [True] * len(MESSAGES)
 
 
 @COMPRESSION

@@ -1,8 +1,10 @@
 """Our C echo server and the clients of Python `websockets` and Node `ws`."""
 
+import ssl
 import subprocess
 
 import pytest
+import trustme
 from websockets.sync.client import connect
 
 from exchange import COMPRESSION, HERE, MESSAGES, NODE, PROGRAMS, THEIR_COMPRESSION
@@ -25,6 +27,23 @@ def test_python_websockets_gets_every_message_back(url, ours, theirs):
             peer.send(message)
         for message in MESSAGES:
             assert peer.recv(timeout=30) == message
+
+
+def test_python_websockets_gets_every_message_back_over_tls(tmp_path):
+    authority = trustme.CA()
+    certificate = authority.issue_cert("127.0.0.1")
+    certificate.cert_chain_pems[0].write_to_path(tmp_path / "certificate")
+    certificate.private_key_pem.write_to_path(tmp_path / "key")
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+    tls = ["--tls", tmp_path / "certificate", tmp_path / "key"]
+    with announcing(PROGRAMS / "echo_server", "--port", "0", *tls) as (url, _):
+        assert url.startswith("wss://127.0.0.1:")
+        with connect(url, ssl=trusting, max_size=None) as peer:
+            for message in MESSAGES:
+                peer.send(message)
+            for message in MESSAGES:
+                assert peer.recv(timeout=30) == message
 
 
 @COMPRESSION

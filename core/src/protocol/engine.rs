@@ -76,8 +76,9 @@ pub enum Shutdown {
 #[derive(Debug, Default)]
 struct About {
     agreed: Agreed,
-    url: String,
-    response: Option<Response>,
+    url: Box<str>,
+    /// Present exactly for clients that were answered.
+    response: Option<Box<Response>>,
 }
 
 /// One WebSocket, either role: bytes, time and commands in; events and bytes out.
@@ -384,7 +385,7 @@ impl Engine {
 
     /// Client: the server's answer to the opening handshake, with the body of a refusal.
     pub fn response(&self) -> Option<&Response> {
-        self.about.as_ref()?.response.as_ref()
+        self.about.as_ref()?.response.as_deref()
     }
 
     /// How it ended, or is about to end; nothing before the peer has closed too, or is given up.

@@ -122,7 +122,7 @@ impl Engine {
         write_request(uri, &key, &config, headers, &mut request)?;
         let mut engine = Engine::new(config, now, Some(keys));
         engine.outbox.append(|gather| gather.extend_from_slice(&request));
-        engine.about = Some(Box::new(About { url: uri.to_string(), ..About::default() }));
+        engine.about = Some(Box::new(About { url: uri.to_string().into(), ..About::default() }));
         engine.opening = Some(Opening::new(Awaits::Response { key }));
         engine.enter(Phase::Opening, now);
         Ok(engine)
@@ -175,7 +175,7 @@ impl Engine {
     fn open(&mut self, now: Time, agreed: Agreed, url: String, response: Option<Response>) {
         self.deflate = agreed.deflate.as_ref().map(|parameters| self.make_deflate(parameters));
         if agreed != Agreed::default() || url != "/" || response.is_some() {
-            self.about = Some(Box::new(About { agreed, url, response }));
+            self.about = Some(Box::new(About { agreed, url: url.into(), response: response.map(Box::new) }));
         }
         self.enter(Phase::Open, now);
     }
@@ -251,7 +251,7 @@ impl Engine {
         match response.status {
             101 => match judge_answer(&response, key, &self.config) {
                 Ok(agreed) => {
-                    let url = self.about.take().map(|about| about.url).unwrap_or_default();
+                    let url = self.about.take().map(|about| about.url.into()).unwrap_or_default();
                     self.open(now, agreed, url, Some(response));
                     Some(Event::Open)
                 }
@@ -263,7 +263,7 @@ impl Engine {
                 let body = Body::new(&response, self.config.max_body_bytes);
                 let is_complete = body.is_complete();
                 if let (Some(about), Some(opening)) = (&mut self.about, &mut self.opening) {
-                    about.response = Some(response);
+                    about.response = Some(Box::new(response));
                     opening.awaits = Awaits::Body { body };
                 }
                 if is_complete {

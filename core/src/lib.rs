@@ -29,6 +29,7 @@ pub mod connector;
 mod error;
 pub mod net;
 pub mod protocol;
+mod thread;
 pub mod tls;
 pub mod transport;
 

@@ -167,12 +167,13 @@ const ROWS: &[Row] = &[
 const KNOWS: &[(&str, &[&str])] = &[
     ("protocol", &[]),
     ("clock", &["protocol"]),
+    ("thread", &[]),
     ("error", &["protocol"]),
     ("tls", &["error"]),
     ("transport", &["error", "tls"]),
-    ("connector", &["error", "protocol", "tls", "transport"]),
+    ("connector", &["error", "protocol", "thread", "tls", "transport"]),
     ("blocking", &["clock", "connector", "error", "protocol", "tls", "transport"]),
-    ("net", &["clock", "connector", "error", "protocol", "tls", "transport"]),
+    ("net", &["clock", "connector", "error", "protocol", "thread", "tls", "transport"]),
 ];
 
 /// Parts of the engine that name nothing of it but this.

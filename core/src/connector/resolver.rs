@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::thread;
 
 use crate::error::Error;
+use crate::thread;
 
 /// Takes the addresses, from whatever thread has them.
 pub type Answer = Box<dyn FnOnce(Result<Vec<SocketAddr>, Error>) + Send>;
@@ -54,7 +54,7 @@ impl Resolve for SystemResolver {
         shared.threads += 1;
         drop(shared);
         let ours = self.shared.clone();
-        let started = thread::Builder::new().name("linkspan-resolver".into()).spawn(move || work(&ours));
+        let started = thread::spawn("linkspan-resolver".into(), move || work(&ours));
         let Err(error) = started else { return };
         // The other threads will come to it; without any, it is answered here.
         let mut shared = lock(&self.shared);

@@ -6,8 +6,6 @@ use std::sync::PoisonError;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use nix::sys::signal::SigSet;
-
 use super::context::HandlerId;
 use super::event_loop::EventLoop;
 use super::handler::Handler;
@@ -16,6 +14,7 @@ use super::listening::Listening;
 use super::remote::Remote;
 use crate::error::Error;
 use crate::protocol::CloseCode;
+use crate::thread;
 use crate::transport::Peer;
 
 /// How a server runs.
@@ -73,8 +72,9 @@ impl Server {
         }
         loops[0].context().listen_for(listening)?;
         let server = Server { address, remotes, threads: Mutex::default() };
-        for (index, event_loop) in loops.into_iter().enumerate() {
-            let thread = spawn(index, event_loop)?;
+        for (index, mut event_loop) in loops.into_iter().enumerate() {
+            let thread = thread::spawn(format!("linkspan-{index}"), move || event_loop.run());
+            let thread = thread.map_err(|source| Error::io("start a loop's thread", source))?;
             server.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
         }
         Ok(server)
@@ -123,16 +123,4 @@ impl Drop for Server {
             let _ = thread.join();
         }
     }
-}
-
-/// A thread that runs one loop, with every signal blocked from its first instruction on.
-fn spawn(index: usize, mut event_loop: EventLoop) -> Result<JoinHandle<Result<(), Error>>, Error> {
-    let starting = |source| Error::io("start a loop's thread", source);
-    let before = SigSet::all().thread_swap_mask(nix::sys::signal::SigmaskHow::SIG_BLOCK);
-    let before = before.map_err(|errno| starting(errno.into()))?;
-    let thread = std::thread::Builder::new().name(format!("linkspan-{index}")).spawn(move || event_loop.run());
-    let restored = before.thread_set_mask();
-    let thread = thread.map_err(starting)?;
-    restored.map_err(|errno| starting(errno.into()))?;
-    Ok(thread)
 }

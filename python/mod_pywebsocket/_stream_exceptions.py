@@ -9,6 +9,10 @@ class InvalidFrameException(ConnectionTerminatedException):
     """The peer sent a frame that breaks the protocol; closes with 1002."""
 
 
+class MessageTooBigException(ConnectionTerminatedException):
+    """The peer sends a message above the limit; closes with 1009. Of this library, not of pywebsocket."""
+
+
 class BadOperationException(Exception):
     """The handler asked for what the stream cannot do now; closes with 1011."""
 

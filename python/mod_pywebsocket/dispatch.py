@@ -171,6 +171,9 @@ class Dispatcher:
             except msgutil.BadOperationException as e:
                 self._logger.debug('%s', e)
                 request.ws_stream.close_connection(common.STATUS_INTERNAL_ENDPOINT_ERROR)
+            except stream.MessageTooBigException as e:
+                self._logger.debug('%s', e)
+                request.ws_stream.close_connection(common.STATUS_MESSAGE_TOO_BIG, '', False)
             except msgutil.InvalidFrameException as e:
                 # Before the exception that it is a kind of.
                 self._logger.debug('%s', e)

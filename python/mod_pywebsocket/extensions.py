@@ -7,7 +7,7 @@ configure, replace or remove them.
 import zlib
 
 from mod_pywebsocket import common, util
-from mod_pywebsocket._stream_exceptions import InvalidFrameException
+from mod_pywebsocket._stream_exceptions import InvalidFrameException, MessageTooBigException
 
 # Name in the header to processor class; others may be added.
 _available_processors = {}
@@ -186,6 +186,8 @@ class _PerMessageDeflateFramer:
         self._decompress_message = False
         self._receiving_fragments = False
         self._last_was_control = False
+        # Where the limit of a message's size stands.
+        self._stream_options = None
 
     def set_compress_outgoing_enabled(self, value):
         """Whether messages are compressed. Off to begin with."""
@@ -201,6 +203,7 @@ class _PerMessageDeflateFramer:
         stream_options.incoming_message_filters.append(_Filter(self._process_incoming_message))
         stream_options.outgoing_message_filters.append(_Filter(self._process_outgoing_message))
         stream_options.outgoing_frame_filters.append(_Filter(self._process_outgoing_frame))
+        self._stream_options = stream_options
         # A compressed text is no text any more.
         stream_options.encode_text_message_to_utf8 = False
 
@@ -221,10 +224,17 @@ class _PerMessageDeflateFramer:
         if self._last_was_control or not self._decompress_message:
             return message
         self._decompress_message = False
+        limit = getattr(self._stream_options, 'max_message_bytes', None)
         try:
-            return self._rfc1979_inflater.filter(message)
+            if limit is None:
+                return self._rfc1979_inflater.filter(message)
+            # One more tells whether there would be more, and a bomb is never inflated.
+            message = self._rfc1979_inflater.filter(message, limit + 1)
         except zlib.error as e:
             raise InvalidFrameException('a compressed message does not inflate: %s' % e)
+        if len(message) > limit:
+            raise MessageTooBigException('a compressed message is longer than %d bytes' % limit)
+        return message
 
     def _process_outgoing_message(self, message, end, binary):
         if not binary:

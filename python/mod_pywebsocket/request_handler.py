@@ -109,6 +109,8 @@ class WebSocketRequestHandler(_HttpRequestHandler):
         self.path = resource
 
         request = _StandaloneRequest(self, options.use_tls)
+        if hasattr(options, 'max_message_bytes'):
+            request._max_message_bytes = options.max_message_bytes or None
         try:
             # A target without a handler is a file or a script.
             if options.dispatcher.get_handler_suite(self.path) is None:

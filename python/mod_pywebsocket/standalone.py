@@ -90,6 +90,9 @@ def _build_option_parser():
         metavar='CONNECTIONS', help='how many may wait to be accepted')
     add('--handler-encoding', '--handler_encoding', dest='handler_encoding', metavar='CODEC',
         help='encoding of the handler files (default: the locale\'s)')
+    # Of this library.
+    add('--max-message-bytes', dest='max_message_bytes', type=int, default=128 << 20, metavar='BYTES',
+        help='longest message to receive, inflated; 0 is without limit (default: 128 MiB)')
     # Of the server's first generation; accepted, warned of once, without effect.
     add('--tls-module', '--tls_module', dest='tls_module', choices=['ssl', 'pyopenssl'], help=argparse.SUPPRESS)
     add('--allow-draft75', dest='allow_draft75', action='store_true', help=argparse.SUPPRESS)

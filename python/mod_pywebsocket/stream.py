@@ -19,10 +19,11 @@ from mod_pywebsocket._stream_exceptions import (
     ConnectionTerminatedException,
     InvalidFrameException,
     InvalidUTF8Exception,
+    MessageTooBigException,
     UnsupportedFrameException,
 )
 
-# Of a message, in bytes: what no computer holds.
+# The longest payload that a frame's header can announce.
 _NO_LIMIT = (1 << 63) - 1
 # RFC 6455 5.5.
 _MAX_CONTROL_PAYLOAD = 125
@@ -132,11 +133,13 @@ def create_closing_handshake_body(code, reason):
     return struct.pack('!H', code) + reason.encode('utf-8')
 
 
-def parse_frame(receive_bytes, logger=None, ws_version=common.VERSION_HYBI_LATEST, unmask_receive=True):
+def parse_frame(receive_bytes, logger=None, ws_version=common.VERSION_HYBI_LATEST, unmask_receive=True,
+                max_length=None):
     """Reads one frame: ``(opcode, payload, fin, rsv1, rsv2, rsv3)``.
 
     ``receive_bytes(n)`` gives exactly ``n`` bytes. ``unmask_receive`` says whether frames must be masked
-    or must not; the other kind raises :class:`InvalidFrameException`, as does a length of 2**63 and more.
+    or must not; the other kind raises :class:`InvalidFrameException`, as does a length of 2**63 and more. A
+    data frame above ``max_length`` raises :class:`MessageTooBigException`, its payload unread.
     """
     first = receive_bytes(1)[0]
     second = receive_bytes(1)[0]
@@ -156,6 +159,8 @@ def parse_frame(receive_bytes, logger=None, ws_version=common.VERSION_HYBI_LATES
         minimal = length > 0xffff
     if not minimal and logger is not None:
         logger.warning('The length %d of a frame is not in its shortest form', length)
+    if max_length is not None and length > max_length and not first & 8:
+        raise MessageTooBigException('a message is longer than the limit: a frame of %d bytes' % length)
     if masked:
         key = receive_bytes(4)
         payload = _linkspan.mask(receive_bytes(length), key, 0)
@@ -205,6 +210,8 @@ class StreamOptions:
         self.encode_text_message_to_utf8 = True
         self.mask_send = False
         self.unmask_receive = True
+        # The longest message to receive; None is without limit.
+        self.max_message_bytes = None
 
 
 class Stream:
@@ -227,6 +234,7 @@ class Stream:
         # Payloads of the message that is being received in fragments, and its opcode.
         self._received_fragments = []
         self._fragmented_opcode = None
+        self._received_bytes = 0
         # What the last frame belonged to.
         self._original_opcode = None
         self._utf8 = None
@@ -242,7 +250,8 @@ class Stream:
 
         Pings are answered inside. Raises :class:`BadOperationException` after the close,
         :class:`ConnectionTerminatedException` when the connection ends without one, and
-        :class:`InvalidFrameException`, :class:`UnsupportedFrameException`, :class:`InvalidUTF8Exception`.
+        :class:`InvalidFrameException`, :class:`UnsupportedFrameException`, :class:`InvalidUTF8Exception`,
+        :class:`MessageTooBigException`.
         """
         if self._request.client_terminated:
             raise BadOperationException('the client has closed, so there is nothing more to receive')
@@ -296,7 +305,7 @@ class Stream:
     def _receive_plain_message(self, channel):
         """The next message if it is an ordinary one; ``None``, and it waits, for anything else."""
         try:
-            message = channel.receive_message(_NO_LIMIT)
+            message = channel.receive_message(self._room())
         except ValueError as e:
             self._is_cut = channel.is_cut()
             raise InvalidUTF8Exception(e)
@@ -308,6 +317,11 @@ class Stream:
             self._original_opcode = common.OPCODE_BINARY
         return message
 
+    def _room(self):
+        """How many bytes the message that is being received may still bring."""
+        limit = getattr(self._options, 'max_message_bytes', None)
+        return _NO_LIMIT if limit is None else max(limit - self._received_bytes, 0)
+
     def _next_frame(self, channel):
         """The next frame, in one step where it is native."""
         if channel is None or not self._options.unmask_receive:
@@ -317,7 +331,7 @@ class Stream:
                 and not options.incoming_frame_filters and not options.incoming_message_filters):
             utf8 = self._utf8 = self._utf8 or _linkspan.Utf8()
         try:
-            parts = channel.receive_frame(_NO_LIMIT, utf8, self._fragmented_opcode == common.OPCODE_TEXT)
+            parts = channel.receive_frame(self._room(), utf8, self._fragmented_opcode == common.OPCODE_TEXT)
         except ValueError as e:
             # The message, if not this frame, goes on.
             self._is_cut = True
@@ -381,7 +395,8 @@ class Stream:
 
     def _receive_frame(self):
         return parse_frame(receive_bytes=self.receive_bytes, logger=self._logger,
-                           ws_version=self._request.ws_version, unmask_receive=self._options.unmask_receive)
+                           ws_version=self._request.ws_version, unmask_receive=self._options.unmask_receive,
+                           max_length=self._room())
 
     def _receive_frame_as_frame_object(self):
         opcode, payload, fin, rsv1, rsv2, rsv3 = self._receive_frame()
@@ -415,10 +430,12 @@ class Stream:
             self._is_cut = not frame.fin
             raise InvalidUTF8Exception('a text message is not UTF-8')
         self._received_fragments.append(frame.payload)
+        self._received_bytes += len(frame.payload)
         if not frame.fin:
             return None
         message = b''.join(self._received_fragments)
         self._received_fragments = []
+        self._received_bytes = 0
         self._fragmented_opcode = None
         return message
 

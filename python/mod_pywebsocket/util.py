@@ -165,10 +165,13 @@ class _RFC1979Inflater:
     def __init__(self, window_bits=zlib.MAX_WBITS):
         self._inflater = _Inflater(window_bits)
 
-    def filter(self, bytes):
-        """One whole compressed message, inflated. Raises ``zlib.error``."""
+    def filter(self, bytes, max_bytes=-1):
+        """One whole compressed message, inflated, or what of it is within ``max_bytes``.
+
+        Raises ``zlib.error``.
+        """
         self._inflater.append(bytes + b'\x00\x00\xff\xff')
-        return self._inflater.decompress(-1)
+        return self._inflater.decompress(max_bytes)
 
 
 class DeflateSocket:

@@ -157,6 +157,17 @@ def test_absolute_uris_are_validated(start):
             assert client.read_head().startswith(status)
 
 
+def test_messages_have_a_limit(start):
+    server = start({'echo': ECHO}, '--max-message-bytes', '1000')
+    with server.connect() as client:
+        client.upgrade()
+        client.send(text('x' * 1000))
+        assert client.read_frame() == (0x81, b'x' * 1000)
+        client.send(text('x' * 1001))
+        assert client.read_close() == 1009
+        assert client.read_all() == b''
+
+
 # TLS.
 
 

@@ -328,6 +328,30 @@ def test_compressed_bytes_are_zlibs(make):
     assert sent() == expected
 
 
+@pytest.mark.parametrize('data', [
+    text('x' * 1001), masked(0x82, b'', length=1 << 40), text('x' * 600, False) + masked(0x80, b'x' * 401),
+    text('x' * 600, False) + masked(0x00, b'x' * 400) + masked(0x80, b'y'),
+], ids=['frame', 'announced', 'fragments', 'one more'])
+def test_a_message_above_the_limit_is_too_big(make, data):
+    options = StreamOptions()
+    options.max_message_bytes = 1000
+    request, _ = make(text('x' * 1000) + text('x' * 600, False) + masked(0x89, b'p' * 125) + masked(
+        0x00, b'x' * 400) + masked(0x89, b'p' * 125) + masked(0x80) + data, options)
+    assert request.ws_stream.receive_message() == 'x' * 1000
+    assert request.ws_stream.receive_message() == 'x' * 1000
+    with pytest.raises(stream.MessageTooBigException):
+        request.ws_stream.receive_message()
+
+
+def test_a_bomb_is_not_inflated(make):
+    _, options = with_deflate()
+    options.max_message_bytes = 1 << 20
+    request, _ = make(masked(0xc2, deflated(bytes(1 << 20))) + masked(0xc2, zlib.compress(bytes(1 << 26))[2:-4]), options)
+    assert request.ws_stream.receive_message() == bytes(1 << 20)
+    with pytest.raises(stream.MessageTooBigException):
+        request.ws_stream.receive_message()
+
+
 def test_compression_can_be_switched(make):
     processor, options = with_deflate()
     request, sent = make(b'', options)

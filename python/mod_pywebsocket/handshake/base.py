@@ -140,6 +140,7 @@ class HandshakerBase:
         self._dispatcher.do_extra_handshake(request)
 
         options = StreamOptions()
+        options.max_message_bytes = getattr(request, '_max_message_bytes', options.max_message_bytes)
         self._agree_on_extensions(options)
         request.ws_stream = Stream(request, options)
         self._check_protocol()

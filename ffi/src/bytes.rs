@@ -96,14 +96,18 @@ impl From<Option<&str>> for linkspan_text {
 }
 
 /// The kind behind a number.
+#[inline]
 pub(crate) fn message_kind(kind: linkspan_message_kind) -> Result<MessageKind, Failure> {
     match kind {
         LINKSPAN_TEXT => Ok(MessageKind::Text),
         LINKSPAN_BINARY => Ok(MessageKind::Binary),
-        _ => {
-            Err(Failure::new(LINKSPAN_INVALID_ARGUMENT, format!("{kind} is neither LINKSPAN_TEXT nor LINKSPAN_BINARY")))
-        }
+        _ => Err(no_kind(kind)),
     }
+}
+
+#[cold]
+fn no_kind(kind: linkspan_message_kind) -> Failure {
+    Failure::new(LINKSPAN_INVALID_ARGUMENT, format!("{kind} is neither LINKSPAN_TEXT nor LINKSPAN_BINARY"))
 }
 
 /// The number of a kind.

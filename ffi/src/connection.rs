@@ -8,9 +8,12 @@
 use std::ffi::{c_char, c_void};
 use std::ptr;
 
-use linkspan::protocol::{Chunk, CloseCode, MessageKind};
+use linkspan::protocol::{Chunk, CloseCode};
 
-use crate::bytes::{Foreign, linkspan_connection, linkspan_free_function, linkspan_message_kind, message_kind};
+use crate::bytes::{
+    Foreign, LINKSPAN_BINARY, LINKSPAN_TEXT, linkspan_connection, linkspan_free_function, linkspan_message_kind,
+    message_kind,
+};
 use crate::callbacks::linkspan_close_info;
 use crate::guard::{self, guard_connection, guard_value};
 use crate::remote;
@@ -42,7 +45,7 @@ pub unsafe extern "C" fn linkspan_connection_send_text(
     bytes: usize,
 ) -> linkspan_status {
     // SAFETY: the text is as the comment says.
-    guard_connection(connection, || send(connection, MessageKind::Text, unsafe { guard::bytes(text.cast(), bytes) }?))
+    unsafe { send(connection, LINKSPAN_TEXT, text.cast(), bytes) }
 }
 
 /// Sends any bytes; the rest as linkspan_connection_send_text.
@@ -55,7 +58,7 @@ pub unsafe extern "C" fn linkspan_connection_send_binary(
     bytes: usize,
 ) -> linkspan_status {
     // SAFETY: the data is as the comment says.
-    guard_connection(connection, || send(connection, MessageKind::Binary, unsafe { guard::bytes(data, bytes) }?))
+    unsafe { send(connection, LINKSPAN_BINARY, data, bytes) }
 }
 
 /// Sends a whole message of either kind: what on_message was given can be given back as it is.
@@ -69,7 +72,7 @@ pub unsafe extern "C" fn linkspan_connection_send(
     bytes: usize,
 ) -> linkspan_status {
     // SAFETY: the data is as the comment says.
-    guard_connection(connection, || send(connection, message_kind(kind)?, unsafe { guard::bytes(data, bytes) }?))
+    unsafe { send(connection, kind, data, bytes) }
 }
 
 /// Sends a fragment: a message piece by piece, its length unknown at first. Each fragment names the same
@@ -432,11 +435,24 @@ pub(crate) fn close_code(code: u16) -> Option<CloseCode> {
     (code != 0).then_some(CloseCode::new(code))
 }
 
-fn send(connection: linkspan_connection, kind: MessageKind, data: &[u8]) -> guard::Outcome {
-    remote::verb(
-        connection,
-        data,
-        |cx, id, data| cx.send(id, kind, data),
-        |remote, id, data| remote.send(id, kind, data),
-    )
+/// The way of most messages, which is why all of it stands in one function.
+///
+/// # Safety
+/// `data` is valid for reading `bytes` bytes, or NULL.
+unsafe fn send(
+    connection: linkspan_connection,
+    kind: linkspan_message_kind,
+    data: *const c_void,
+    bytes: usize,
+) -> linkspan_status {
+    guard_connection(connection, || {
+        // SAFETY: the caller's duty.
+        let (kind, data) = (message_kind(kind)?, unsafe { guard::bytes(data, bytes) }?);
+        remote::verb(
+            connection,
+            data,
+            |cx, id, data| cx.send(id, kind, data),
+            |remote, id, data| remote.send(id, kind, data),
+        )
+    })
 }

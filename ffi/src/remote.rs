@@ -62,33 +62,40 @@ impl Drop for Restore {
     }
 }
 
-/// Acts on the loop at once when this thread is inside one of its callbacks; else gives `act` back.
-#[inline]
-fn direct<T, F>(loop_id: u16, act: F) -> Result<T, F>
-where
-    F: FnOnce(&mut Context<'_>, &mut Answer<'_>) -> T,
-{
-    let frame = CURRENT.get();
-    // SAFETY: a frame in CURRENT is on the stack of `enter` further up on this thread.
-    if frame.is_null() || unsafe { (*frame).loop_id } != loop_id {
-        return Err(act);
+/// A loop, from inside one of its callbacks on this thread. CURRENT is empty meanwhile, and full again
+/// however this ends.
+struct Inside(Restore);
+
+impl Inside {
+    /// The loop of this number; `None` when this thread is not inside one of its callbacks.
+    #[inline]
+    fn of(loop_id: u16) -> Option<Inside> {
+        let frame = CURRENT.get();
+        // SAFETY: a frame in CURRENT is on the stack of `enter` further up on this thread.
+        if frame.is_null() || unsafe { (*frame).loop_id } != loop_id {
+            return None;
+        }
+        CURRENT.set(ptr::null_mut());
+        Some(Inside(Restore(frame)))
     }
-    CURRENT.set(ptr::null_mut());
-    let _restore = Restore(frame);
-    // SAFETY: `context` was made from `enter`'s `&mut Context`, which nobody touches while the callback
-    // that we are called from runs: the loop waits for the callback, and CURRENT, which is how we came
-    // here, is empty until `act` has returned. The lifetimes that were left out are those of `act`'s own
-    // call: it must take any, so it keeps nothing.
-    let (cx, frame) = unsafe { (&mut *(*frame).context.cast::<Context<'_>>(), &mut *frame) };
-    Ok(act(cx, &mut Answer(frame)))
-}
 
-/// The answer that on_request owes.
-struct Answer<'a>(&'a mut Frame);
+    /// Acts on the loop at once.
+    #[inline]
+    fn act<T>(&mut self, act: impl FnOnce(&mut Context<'_>) -> T) -> T {
+        // SAFETY: `context` was made from `enter`'s `&mut Context`, which nobody touches while the callback
+        // that we are called from runs: the loop waits for the callback, and CURRENT, which is how we came
+        // here, is empty as long as `self` lives. The lifetimes that were left out are those of `act`'s own
+        // call: it must take any, so it keeps nothing.
+        act(unsafe { &mut *(*self.0.0).context.cast::<Context<'_>>() })
+    }
 
-impl Answer<'_> {
-    fn given(&mut self, id: ConnectionId) {
-        self.0.is_answered |= self.0.asking == Some(id);
+    /// Says that on_request's answer is given or will be; false when it is not this request that it shows.
+    fn answer(&mut self, id: ConnectionId) -> bool {
+        // SAFETY: as in `of`; `enter` looks at it only when the callback has returned.
+        let frame = unsafe { &mut *self.0.0 };
+        let is_asked = frame.asking == Some(id);
+        frame.is_answered |= is_asked;
+        is_asked
     }
 }
 
@@ -99,10 +106,9 @@ pub(crate) fn is_inside_any() -> bool {
 
 /// Acts on a loop from inside its callbacks, or gives `act` back.
 pub(crate) fn inside<T, F: FnOnce(&mut Context<'_>) -> T>(loop_id: u16, act: F) -> Result<T, F> {
-    let mut waiting = Some(act);
-    match direct(loop_id, |cx, _| waiting.take().map(|act| act(cx))).ok().flatten() {
-        Some(value) => Ok(value),
-        None => Err(waiting.expect("an act that has run has given its value")),
+    match Inside::of(loop_id) {
+        Some(mut inside) => Ok(inside.act(act)),
+        None => Err(act),
     }
 }
 
@@ -153,13 +159,9 @@ pub(crate) fn verb<D, T: Into<Done>>(
     queued: impl FnOnce(&Remote, ConnectionId, D) -> Result<T, Error>,
 ) -> Outcome {
     let id = ConnectionId::from(connection);
-    let mut waiting = Some(data);
-    let done = match direct(id.loop_id(), |cx, _| waiting.take().map(|data| at_once(cx, id, data))).ok().flatten() {
-        Some(done) => done,
-        None => {
-            let data = waiting.expect("data that was used has come to something");
-            queued(&find(id.loop_id())?.remote, id, data)
-        }
+    let done = match Inside::of(id.loop_id()) {
+        Some(mut inside) => inside.act(|cx| at_once(cx, id, data)),
+        None => queued(&find(id.loop_id())?.remote, id, data),
     };
     Ok(done?.into().0)
 }
@@ -204,9 +206,9 @@ pub(crate) fn ask_anywhere<T>(
     elsewhere: impl FnOnce(&Remote, ConnectionId) -> T,
 ) -> Result<T, Failure> {
     let id = ConnectionId::from(connection);
-    match direct(id.loop_id(), |cx, _| at_once(cx, id)) {
-        Ok(answer) => Ok(answer),
-        Err(_) => Ok(elsewhere(&find(id.loop_id())?.remote, id)),
+    match Inside::of(id.loop_id()) {
+        Some(mut inside) => Ok(inside.act(|cx| at_once(cx, id))),
+        None => Ok(elsewhere(&find(id.loop_id())?.remote, id)),
     }
 }
 
@@ -226,10 +228,12 @@ fn answer(
     queued: impl FnOnce(&Remote, ConnectionId) -> Result<(), Error>,
 ) -> Outcome {
     let id = ConnectionId::from(connection);
-    let now = direct(id.loop_id(), |cx, answer| at_once(cx, id).inspect(|()| answer.given(id)));
-    match now {
-        Ok(done) => done?,
-        Err(_) => queued(&find(id.loop_id())?.remote, id)?,
+    match Inside::of(id.loop_id()) {
+        Some(mut inside) => {
+            inside.act(|cx| at_once(cx, id))?;
+            inside.answer(id);
+        }
+        None => queued(&find(id.loop_id())?.remote, id)?,
     }
     Ok(LINKSPAN_OK)
 }
@@ -237,14 +241,8 @@ fn answer(
 /// Says that on_request's answer comes later.
 pub(crate) fn defer(connection: linkspan_connection) -> Outcome {
     let id = ConnectionId::from(connection);
-    let deferred = direct(id.loop_id(), |_, answer| {
-        answer.given(id);
-        answer.0.asking == Some(id)
-    });
-    match deferred {
-        Ok(true) => Ok(LINKSPAN_OK),
-        Ok(false) | Err(_) => Err(Failure::wrong_thread()),
-    }
+    let is_asked = Inside::of(id.loop_id()).is_some_and(|mut inside| inside.answer(id));
+    if is_asked { Ok(LINKSPAN_OK) } else { Err(Failure::wrong_thread()) }
 }
 
 /// Ends a connection that a bug has met.

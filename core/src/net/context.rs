@@ -1,5 +1,6 @@
 //! [`Context`]: everything that may be asked of a loop, from inside its callbacks or between its turns.
 
+use std::io::IoSlice;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use super::remote::Remote;
 use crate::connector::{ConnectOptions, Connecting};
 use crate::error::Error;
 use crate::protocol::handshake::{Accept, Reject};
-use crate::protocol::{Chunk, CloseCode, Config, Engine, Keys, MessageKind, Misuse, Time};
+use crate::protocol::{Chunk, CloseCode, Config, DIRECT, Engine, Keys, MessageKind, Misuse, Time};
 use crate::transport::{Peer, Transport};
 
 /// What a send came to.
@@ -189,20 +190,11 @@ impl Context<'_> {
     #[inline]
     pub fn send(&mut self, id: ConnectionId, kind: MessageKind, data: &[u8]) -> Result<Sent, Error> {
         let connection = self.inner.live(id)?;
-        let Connection { mode, transport, is_blocked, is_broken, .. } = connection;
-        let engine = websocket(mode)?;
-        engine.send_through(kind, data, |slices| {
-            let Some(transport) = transport else { return 0 };
-            if *is_blocked || *is_broken {
-                return 0;
-            }
-            match write(transport, slices) {
-                Written::Bytes(n) => return n,
-                Written::Blocked => *is_blocked = true,
-                Written::Broken => *is_broken = true,
-            }
-            0
-        })?;
+        if data.len() < DIRECT {
+            websocket(&mut connection.mode)?.send(kind, data)?;
+        } else {
+            send_direct(connection, kind, data)?;
+        }
         let sent = connection.after_send();
         self.inner.enqueue(id);
         Ok(sent)
@@ -430,6 +422,25 @@ impl Context<'_> {
             None => Sent::Accepted,
         }
     }
+}
+
+/// Sends a large message, as far as the stream takes it without copying it.
+#[inline(never)]
+fn send_direct(connection: &mut Connection, kind: MessageKind, data: &[u8]) -> Result<(), Error> {
+    let Connection { mode, transport, is_blocked, is_broken, .. } = connection;
+    let write = |slices: &[IoSlice<'_>]| {
+        let Some(transport) = transport else { return 0 };
+        if *is_blocked || *is_broken {
+            return 0;
+        }
+        match write(transport, slices) {
+            Written::Bytes(n) => return n,
+            Written::Blocked => *is_blocked = true,
+            Written::Broken => *is_broken = true,
+        }
+        0
+    };
+    Ok(websocket(mode)?.send_through(kind, data, write)?)
 }
 
 #[inline]

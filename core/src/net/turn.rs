@@ -9,7 +9,7 @@ use super::inner::Inner;
 use super::raw::Stage;
 use crate::error::Error;
 use crate::protocol::handshake::{Reject, write_reject};
-use crate::protocol::{CloseCode, CloseInfo, Event, Input, Pool, Shutdown, Side};
+use crate::protocol::{CloseCode, CloseInfo, Event, Input, Payload, Pool, Shutdown, Side};
 
 /// Bytes that one connection may read before the others have their turn.
 const BUDGET: usize = 2 << 20;
@@ -74,7 +74,10 @@ impl Turn<'_> {
             return Read::Drained;
         }
         let Some(transport) = &mut connection.transport else { return Read::Drained };
-        let was_handshaking = transport.is_handshaking();
+        if transport.is_handshaking() {
+            // This read may end the handshake, and with it what kept writes waiting.
+            connection.is_blocked = false;
+        }
         let room = match &mut connection.mode {
             Mode::WebSocket(engine) => engine.room(),
             Mode::Raw(_) | Mode::Connecting(_) => None,
@@ -83,9 +86,6 @@ impl Turn<'_> {
         let target = room.unwrap_or(buffer);
         let size = target.len();
         let result = transport.read(target);
-        if was_handshaking && !transport.is_handshaking() {
-            connection.is_blocked = false;
-        }
         let n = match result {
             Ok(0) => return self.end_of_stream(),
             Ok(n) => n,
@@ -175,21 +175,17 @@ impl Turn<'_> {
         let (id, now) = (self.id, self.inner.now);
         let mut input = Input::pooled(bytes, self.pool);
         while let Some(Connection { mode: Mode::WebSocket(engine), .. }) = self.inner.find(id) {
+            if let Some((kind, data)) = engine.next_message(now, &mut input) {
+                self.handler.on_message(&mut Context { inner: self.inner, rest: input.rest() }, id, kind, data);
+                if input.is_empty() {
+                    return;
+                }
+                continue;
+            }
             let Some(event) = engine.next_event(now, &mut input) else { break };
             let cx = &mut Context { inner: self.inner, rest: input.rest() };
-            match event {
-                Event::Message(message) => {
-                    self.handler.on_message(cx, id, message.kind, &message.data);
-                    input.recycle(message.data);
-                    if input.is_empty() {
-                        return;
-                    }
-                }
-                Event::MessagePart(data) => {
-                    self.handler.on_message_part(cx, id, &data);
-                    input.recycle(data);
-                }
-                event => tell(self.handler, cx, id, event),
+            if let Some(payload) = tell(self.handler, cx, id, event) {
+                input.recycle(payload);
             }
         }
         if let Some(connection) = self.inner.find(id)
@@ -259,11 +255,12 @@ impl Turn<'_> {
     fn finish(&mut self, gather: &mut Vec<u8>) {
         let Some(connection) = self.inner.find(self.id) else { return };
         connection.flush();
-        if !connection.is_idle() {
-            self.conclude();
-            self.settle();
+        if connection.is_idle() {
+            return connection.reclaim(gather);
         }
-        if let Some(connection) = self.inner.find(self.id) {
+        self.conclude();
+        self.settle();
+        if let Some(connection) = self.connection() {
             connection.reclaim(gather);
         }
     }
@@ -380,13 +377,24 @@ impl Turn<'_> {
     }
 }
 
-/// Tells the handler what happens rarely.
+/// Tells the handler; a message's payload, told, is given back.
 #[inline(never)]
-fn tell(handler: &mut dyn Handler, cx: &mut Context<'_>, id: ConnectionId, event: Event<'_>) {
+fn tell<'b>(
+    handler: &mut dyn Handler,
+    cx: &mut Context<'_>,
+    id: ConnectionId,
+    event: Event<'b>,
+) -> Option<Payload<'b>> {
     match event {
-        Event::Message(message) => handler.on_message(cx, id, message.kind, &message.data),
+        Event::Message(message) => {
+            handler.on_message(cx, id, message.kind, &message.data);
+            return Some(message.data);
+        }
+        Event::MessagePart(data) => {
+            handler.on_message_part(cx, id, &data);
+            return Some(data);
+        }
         Event::MessageBegin(kind) => handler.on_message_begin(cx, id, kind),
-        Event::MessagePart(data) => handler.on_message_part(cx, id, &data),
         Event::MessageEnd => handler.on_message_end(cx, id),
         Event::Ping(data) => handler.on_ping(cx, id, &data),
         Event::Pong(data) => handler.on_pong(cx, id, &data),
@@ -404,6 +412,7 @@ fn tell(handler: &mut dyn Handler, cx: &mut Context<'_>, id: ConnectionId, event
         }
         Event::Closed(info) => tell_close(handler, cx, id, &info),
     }
+    None
 }
 
 /// Another thread that `on_open` tells of the connection may send at once.

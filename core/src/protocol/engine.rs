@@ -25,10 +25,11 @@ use std::sync::Arc;
 use self::closing::Closing;
 use self::opening::Opening;
 use self::receiving::Receiving;
+pub(crate) use self::sending::DIRECT;
 use super::close::{CloseInfo, Side};
 use super::config::Config;
 use super::deflate::Deflate;
-use super::event::{Event, Input, MessageKind};
+use super::event::{Event, Input, Message, MessageKind, Payload};
 use super::fault::Fault;
 use super::handshake::{Agreed, Response};
 use super::mask::Keys;
@@ -149,27 +150,21 @@ impl Engine {
     /// `input`, unless the application has paused or a request waits for its answer: then the rest is the
     /// driver's to keep and to offer again. Call it once more after everything outgoing has been
     /// [`sent`](Engine::sent): `Closed` comes when the last byte has left.
-    #[inline(always)]
+    #[inline(never)]
     pub fn next_event<'b>(&mut self, now: Time, input: &mut Input<'b>) -> Option<Event<'b>> {
+        if let Some((kind, data)) = self.next_message(now, input) {
+            return Some(Event::Message(Message { kind, data: Payload::Borrowed(data) }));
+        }
         if !input.is_empty() {
             self.heard(now);
         }
-        if self.phase == Phase::Open && !self.untold_open && !self.is_paused {
-            return self.next_frame(now, input);
-        }
-        self.next_elsewhere(now, input)
-    }
-
-    /// Anywhere but in the flow of messages.
-    #[cold]
-    fn next_elsewhere<'b>(&mut self, now: Time, input: &mut Input<'b>) -> Option<Event<'b>> {
         if self.untold_open {
             self.untold_open = false;
             return Some(Event::Open);
         }
         match self.phase {
-            // Paused.
-            Phase::Open => None,
+            Phase::Open if self.is_paused => None,
+            Phase::Open => self.next_frame(now, input),
             Phase::CloseSent => self.next_frame_unheard(now, input),
             Phase::Opening => self.next_opening(now, input),
             Phase::CloseReceived | Phase::Failing | Phase::Closed => self.next_closing(now, input),

@@ -146,13 +146,14 @@ impl<'b> Input<'b> {
     /// have not all come.
     #[inline]
     pub(crate) fn take_whole(&mut self, skip: usize, n: u64) -> Option<&'b mut [u8]> {
-        let end = usize::try_from(n).ok()?.checked_add(skip)?;
-        if end > self.rest.len() {
+        let n = usize::try_from(n).ok()?;
+        if n > self.rest.len().checked_sub(skip)? {
             return None;
         }
-        let (front, rest) = mem::take(&mut self.rest).split_at_mut(end);
+        let (_, behind) = mem::take(&mut self.rest).split_at_mut(skip);
+        let (taken, rest) = behind.split_at_mut(n);
         self.rest = rest;
-        Some(&mut front[skip..])
+        Some(taken)
     }
 
     /// Drops what is left.

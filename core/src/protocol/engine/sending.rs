@@ -10,7 +10,7 @@ use super::super::outbox::{Chunk, MAX_SLICES};
 use super::{Engine, Phase};
 
 /// Payloads of this size and more are offered to the driver before they are copied.
-const DIRECT: usize = 32 << 10;
+pub(crate) const DIRECT: usize = 32 << 10;
 
 /// When this much waits, pings are not answered one by one any more, only the last of them.
 const PONG_BACKLOG: usize = 64 << 10;
@@ -119,7 +119,7 @@ impl Engine {
             self.check_ending()?;
         }
         let limit = self.config.max_outbox_bytes;
-        if self.outbox.len().saturating_add(bytes) > limit { Err(Misuse::OutboxFull { limit }) } else { Ok(()) }
+        if self.outbox.len() + bytes > limit { Err(Misuse::OutboxFull { limit }) } else { Ok(()) }
     }
 
     /// Before and after `Open`: only a close frame of the peer that waits for ours leaves the door open.
@@ -139,13 +139,13 @@ impl Engine {
         self.keys.is_none() && !self.deflate.as_ref().is_some_and(|deflate| deflate.wants(bytes))
     }
 
-    #[inline]
+    #[inline(always)]
     fn write_message(&mut self, kind: MessageKind, data: &[u8]) {
         let is_compressed = self.deflate.as_ref().is_some_and(|deflate| deflate.wants(data.len()));
         self.write_data(opcode(kind), data, true, is_compressed);
     }
 
-    #[inline]
+    #[inline(always)]
     fn write_data(&mut self, opcode: OpCode, data: &[u8], fin: bool, is_compressed: bool) {
         self.payload_waiting += data.len() as u64;
         if is_compressed {
@@ -183,17 +183,19 @@ impl Engine {
         });
     }
 
-    #[inline]
+    #[inline(always)]
     fn write_frame(&mut self, opcode: OpCode, fin: bool, payload: &[u8]) {
         let header = Header { fin, reserved: 0, opcode, mask: None, length: payload.len() as u64 };
         if self.keys.is_some() {
             return self.write_masked(header, payload);
         }
-        self.outbox.append(|gather| {
-            gather.reserve(MAX_HEADER_BYTES + payload.len());
-            header.append(gather);
-            gather.extend_from_slice(payload);
-        });
+        self.outbox.append(
+            #[inline(always)]
+            |gather| {
+                header.append(gather);
+                gather.extend_from_slice(payload);
+            },
+        );
     }
 
     #[inline(never)]
@@ -269,7 +271,7 @@ impl Engine {
 }
 
 #[inline]
-pub(super) fn opcode(kind: MessageKind) -> OpCode {
+fn opcode(kind: MessageKind) -> OpCode {
     match kind {
         MessageKind::Text => OpCode::Text,
         MessageKind::Binary => OpCode::Binary,

@@ -6,6 +6,7 @@ pub mod by_hand;
 pub mod looped;
 pub mod play;
 pub mod random;
+pub mod running;
 pub mod settings;
 pub mod wire;
 

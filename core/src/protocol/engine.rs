@@ -174,7 +174,7 @@ impl Engine {
     /// Whether [`next_event`](Engine::next_event) has something to tell without any input.
     #[inline]
     pub fn has_news(&self) -> bool {
-        self.untold_open || self.is_ending()
+        self.untold_open || self.is_ending() || self.is_half_told()
     }
 
     /// Whether the end is certain: input is discarded, and `Closed` follows or was told.

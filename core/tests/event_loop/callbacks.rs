@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use linkspan::net::ConnectionId;
-use linkspan::protocol::{CloseCode, Config, MessageKind};
+use linkspan::protocol::{CloseCode, Config, Delivery, MessageKind};
 
 use crate::common::running::{Log, Running, Told, echo};
 
@@ -119,6 +119,24 @@ fn a_connection_may_be_made_inside_a_callback() {
     other.text("hello");
     assert_eq!(other.read_text(), "hello");
     log.wait_for(2, "open");
+}
+
+#[test]
+fn a_message_in_parts_ends_though_its_last_part_paused_it() {
+    let running = Running::new();
+    let log = Log::default();
+    let handler = Told::new(&log).on_part(|cx, id, data| {
+        if data.ends_with(b".") {
+            cx.pause(id).unwrap();
+        }
+    });
+    let config = Config { delivery: Delivery::Parts, ..Config::default() };
+    let (id, mut peer) = running.open(config, handler);
+    peer.text("all of it.");
+    log.wait("part");
+    assert_eq!(log.count("end"), 0);
+    running.remote.resume(id).unwrap();
+    log.wait("end");
 }
 
 #[test]

@@ -409,6 +409,14 @@ impl Engine {
         }))
     }
 
+    /// Whether a frame has come whole and is not told to its end, because the application has paused in
+    /// between.
+    #[inline]
+    pub(super) fn is_half_told(&self) -> bool {
+        let frame = self.receiving.as_ref().and_then(|receiving| receiving.frame);
+        frame.is_some_and(|frame| frame.missing == 0)
+    }
+
     /// A large message that is half received: where the driver may read the next bytes of its frame to,
     /// sparing a copy. Say [`filled`](Engine::filled) afterwards, then call
     /// [`next_event`](Engine::next_event). `None` when there is no such message, or input waits elsewhere.

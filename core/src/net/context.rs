@@ -218,6 +218,24 @@ impl Context<'_> {
         Ok(self.after_send(id))
     }
 
+    /// What another thread was told is accepted: however much waits now.
+    pub(super) fn send_accepted(&mut self, id: ConnectionId, kind: MessageKind, data: Chunk) -> Result<Sent, Error> {
+        self.engine_mut(id)?.send_accepted(kind, data)?;
+        Ok(self.after_send(id))
+    }
+
+    /// What another thread was told is accepted: however much waits now.
+    pub(super) fn send_fragment_accepted(
+        &mut self,
+        id: ConnectionId,
+        kind: MessageKind,
+        data: &[u8],
+        fin: bool,
+    ) -> Result<Sent, Error> {
+        self.engine_mut(id)?.send_fragment_accepted(kind, data, fin)?;
+        Ok(self.after_send(id))
+    }
+
     /// Sends a ping of at most 125 bytes.
     pub fn ping(&mut self, id: ConnectionId, payload: &[u8]) -> Result<(), Error> {
         self.engine_mut(id)?.ping(payload)?;
@@ -261,12 +279,18 @@ impl Context<'_> {
     /// Writes bytes on a raw connection.
     pub fn write(&mut self, id: ConnectionId, bytes: &[u8]) -> Result<Sent, Error> {
         let Mode::Raw(raw) = &mut self.inner.live(id)?.mode else { return Err(Misuse::NotOpen.into()) };
-        if raw.is_finished {
-            return Err(Misuse::Closed.into());
-        }
         let limit = raw.config.max_outbox_bytes;
         if raw.outbox.len() + bytes.len() > limit {
             return Err(Misuse::OutboxFull { limit }.into());
+        }
+        self.write_accepted(id, bytes)
+    }
+
+    /// What another thread was told is accepted: however much waits now.
+    pub(super) fn write_accepted(&mut self, id: ConnectionId, bytes: &[u8]) -> Result<Sent, Error> {
+        let Mode::Raw(raw) = &mut self.inner.live(id)?.mode else { return Err(Misuse::NotOpen.into()) };
+        if raw.is_finished {
+            return Err(Misuse::Closed.into());
         }
         raw.outbox.append(|gather| gather.extend_from_slice(bytes));
         Ok(self.after_send(id))

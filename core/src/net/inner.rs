@@ -16,7 +16,7 @@ use super::remote::{Command, Remote, Shared};
 use super::timers::Timers;
 use crate::clock;
 use crate::error::Error;
-use crate::protocol::{CloseCode, Time};
+use crate::protocol::{CloseCode, Phase, Time};
 use crate::transport::Transport;
 
 /// A loop's connections, handlers, listeners and deadlines.
@@ -98,6 +98,7 @@ impl Inner {
         let id = ConnectionId::new(self.shared.name.id, entry.generation(), slot);
         self.register(id, connection.transport.as_ref())?;
         entry.update(connection.ready_state(), 0);
+        entry.set_limit(connection.config().max_outbox_bytes);
         connection.id = id;
         connection.shown_state = connection.ready_state();
         self.connections.insert(Some(connection));
@@ -210,12 +211,12 @@ impl Inner {
     pub(super) fn obey(&mut self, command: Command) {
         match command {
             Command::Send { id, kind, data } => {
-                self.deliver(id, data.bytes().len(), |cx| cx.send_chunk(id, kind, data));
+                self.deliver(id, data.bytes().len(), |cx| cx.send_accepted(id, kind, data));
             }
             Command::Fragment { id, kind, data, fin } => {
-                self.deliver(id, data.len(), |cx| cx.send_fragment(id, kind, &data, fin));
+                self.deliver(id, data.len(), |cx| cx.send_fragment_accepted(id, kind, &data, fin));
             }
-            Command::Write { id, data } => self.deliver(id, data.len(), |cx| cx.write(id, &data)),
+            Command::Write { id, data } => self.deliver(id, data.len(), |cx| cx.write_accepted(id, &data)),
             Command::Run(task) => task(&mut Context { inner: self, rest: &[] }),
         }
     }
@@ -227,8 +228,14 @@ impl Inner {
             entry.sub_queued(bytes as u64);
         }
         let sent = send(&mut Context { inner: self, rest: &[] });
+        let now = self.now;
         if let (Err(_), Some(Connection { mode: Mode::WebSocket(engine), .. })) = (sent, self.find(id)) {
+            if engine.phase() == Phase::Open {
+                // It was accepted, and stands inside another message: that cannot pass in silence.
+                engine.abort(now);
+            }
             engine.refused(bytes);
+            self.enqueue(id);
         }
     }
 }

@@ -15,9 +15,6 @@ use crate::error::Error;
 use crate::protocol::handshake::{Accept, Reject};
 use crate::protocol::{Chunk, CloseCode, MessageKind, Misuse, check_close};
 
-/// Most bytes that other threads may have queued for one connection; above it a send is refused.
-const MAX_QUEUED: u64 = 64 << 20;
-
 /// What a thread asks of a loop.
 pub(super) enum Command {
     Send { id: ConnectionId, kind: MessageKind, data: Chunk },
@@ -81,7 +78,8 @@ impl Shared {
 /// A loop, from any thread. Copies are cheap; one that outlives its loop answers [`Error::Gone`].
 ///
 /// What is asked for one connection from one thread happens in that order. `Ok` means queued: a connection
-/// that ends first cannot send it any more.
+/// that ends first cannot send it any more. A message that was queued between the fragments of another one
+/// can never be sent: it ends the connection at once (1006).
 #[derive(Clone)]
 pub struct Remote {
     pub(super) shared: Arc<Shared>,
@@ -228,8 +226,8 @@ impl Remote {
             ReadyState::Open => {}
         }
         let bytes = bytes as u64;
-        if entry.buffered() + bytes > MAX_QUEUED {
-            return Err(Misuse::OutboxFull { limit: MAX_QUEUED as usize }.into());
+        if let Some(limit) = entry.is_full(bytes) {
+            return Err(Misuse::OutboxFull { limit }.into());
         }
         entry.add_queued(bytes);
         self.push(command).inspect_err(|_| entry.sub_queued(bytes))?;

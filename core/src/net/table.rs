@@ -14,11 +14,18 @@ const CHUNK: usize = 1024;
 pub(super) struct Entry {
     /// Generation and ready state: `generation << 2 | state`.
     life: AtomicU32,
-    /// Bytes that other threads have queued and the loop has not taken yet.
+    /// Commands that other threads have queued and the loop has not taken yet…
+    commands: AtomicU32,
+    /// …and the payload bytes in them.
     queued: AtomicU64,
     /// Payload bytes that wait in the connection's outbox, as of the loop's last look.
     waiting: AtomicU64,
+    /// Most that may wait, queued and in the outbox.
+    limit: AtomicU64,
 }
+
+/// What a queued command costs beside its payload, in bytes.
+const COMMAND: u64 = 64;
 
 /// All slots of one loop; grows, never shrinks.
 #[derive(Debug)]
@@ -40,7 +47,13 @@ impl Table {
         let chunk = self.chunks.get(slot / CHUNK)?;
         let life = self.floor << 2 | ReadyState::Closed as u32;
         let entries = chunk.get_or_init(|| {
-            let entry = || Entry { life: life.into(), queued: AtomicU64::new(0), waiting: AtomicU64::new(0) };
+            let entry = || Entry {
+                life: life.into(),
+                commands: AtomicU32::new(0),
+                queued: AtomicU64::new(0),
+                waiting: AtomicU64::new(0),
+                limit: AtomicU64::new(0),
+            };
             (0..CHUNK).map(|_| entry()).collect()
         });
         entries.get(slot % CHUNK)
@@ -63,6 +76,7 @@ impl Table {
             return false;
         }
         entry.set(next, ReadyState::Closed);
+        entry.commands.store(0, Ordering::Relaxed);
         entry.queued.store(0, Ordering::Relaxed);
         entry.waiting.store(0, Ordering::Relaxed);
         self.highest.fetch_max(next, Ordering::Relaxed);
@@ -105,12 +119,26 @@ impl Entry {
         self.queued.load(Ordering::Relaxed).saturating_add(self.waiting.load(Ordering::Relaxed))
     }
 
+    /// Says how much may wait.
+    pub(super) fn set_limit(&self, bytes: usize) {
+        self.limit.store(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Whether so many bytes more would be too much; the limit, if so.
+    pub(super) fn is_full(&self, bytes: u64) -> Option<usize> {
+        let limit = self.limit.load(Ordering::Relaxed);
+        let commands = u64::from(self.commands.load(Ordering::Relaxed)) * COMMAND;
+        (self.buffered().saturating_add(commands).saturating_add(bytes) > limit).then_some(limit as usize)
+    }
+
     pub(super) fn add_queued(&self, bytes: u64) {
+        self.commands.fetch_add(1, Ordering::Relaxed);
         self.queued.fetch_add(bytes, Ordering::Relaxed);
     }
 
     pub(super) fn sub_queued(&self, bytes: u64) {
         // A slot that was given up meanwhile was set to zero.
+        let _ = self.commands.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| Some(n.saturating_sub(1)));
         let _ = self.queued.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |q| Some(q.saturating_sub(bytes)));
     }
 }

@@ -82,6 +82,33 @@ fn a_send_that_is_too_much_is_refused_inside_the_loop() {
 }
 
 #[test]
+fn what_another_thread_was_told_is_accepted_arrives_however_little_may_wait() {
+    let running = Running::new();
+    let log = Log::default();
+    let config = Config { max_outbox_bytes: 50_000, ..Config::default() };
+    let (id, mut peer) = running.open(config, Told::new(&log));
+    log.wait("open");
+    let mut accepted: u32 = 0;
+    let refused = loop {
+        match running.remote.send(id, MessageKind::Binary, [&accepted.to_be_bytes()[..], &[0; 996]].concat()) {
+            Ok(_) => accepted += 1,
+            Err(error) => break error,
+        }
+        assert!(accepted < 10_000, "nothing is ever refused");
+    };
+    assert!(matches!(refused, Error::Misuse(Misuse::OutboxFull { .. })), "{refused}");
+    running.remote.close(id, Some(CloseCode::NORMAL), "").unwrap();
+    for number in 0..accepted {
+        let (first, payload) = peer.frame().unwrap();
+        assert_eq!(first, 0x82, "only {number} of {accepted} messages arrive");
+        assert_eq!(payload[..4], number.to_be_bytes());
+    }
+    assert_eq!(peer.read_close(), 1000);
+    peer.send(0x88, &1000u16.to_be_bytes());
+    assert_eq!(log.wait("close"), "close 1000 clean");
+}
+
+#[test]
 fn a_peer_that_reads_nothing_at_all_is_given_up() {
     let running = Running::new();
     let log = Log::default();

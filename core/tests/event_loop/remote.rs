@@ -74,6 +74,18 @@ fn verbs_of_one_thread_happen_in_their_order() {
 }
 
 #[test]
+fn a_message_between_the_fragments_of_another_is_not_lost_in_silence() {
+    let running = Running::new();
+    let log = Log::default();
+    let (id, mut peer) = running.open(Config::default(), Told::new(&log));
+    log.wait("open");
+    running.remote.send_fragment(id, MessageKind::Text, b"beg".to_vec(), false).unwrap();
+    running.remote.send(id, MessageKind::Text, "inside").unwrap();
+    log.wait("close 1006 unclean unsent");
+    while peer.frame().is_some() {}
+}
+
+#[test]
 fn what_cannot_be_is_said_at_once() {
     let running = Running::new();
     let log = Log::default();

@@ -53,22 +53,29 @@ impl Engine {
 
     /// Sends a whole message without copying it, where no mask and no compression stand in the way.
     pub fn send_chunk(&mut self, kind: MessageKind, data: Chunk) -> Result<(), Misuse> {
-        let bytes = data.bytes();
-        self.check_message(kind, bytes)?;
-        if self.is_verbatim(bytes.len()) {
-            self.write_header(opcode(kind), true, 0, bytes.len());
-            self.payload_waiting += bytes.len() as u64;
-            self.outbox.push(data);
-        } else {
-            self.write_message(kind, bytes);
-        }
+        self.check_message(kind, data.bytes())?;
+        self.write_chunk(kind, data);
+        Ok(())
+    }
+
+    /// Sends a whole message that was checked, and accepted when there was room for it.
+    pub(crate) fn send_accepted(&mut self, kind: MessageKind, data: Chunk) -> Result<(), Misuse> {
+        self.check_whole()?;
+        self.check_open()?;
+        self.write_chunk(kind, data);
         Ok(())
     }
 
     /// Sends a fragment: the first begins a message of this kind, `fin` ends it. The text of a message is
     /// UTF-8 as a whole; the caller answers for that.
     pub fn send_fragment(&mut self, kind: MessageKind, data: &[u8], fin: bool) -> Result<(), Misuse> {
-        self.check_open(data.len())?;
+        self.check_room(data.len())?;
+        self.send_fragment_accepted(kind, data, fin)
+    }
+
+    /// Sends a fragment that was accepted when there was room for it.
+    pub(crate) fn send_fragment_accepted(&mut self, kind: MessageKind, data: &[u8], fin: bool) -> Result<(), Misuse> {
+        self.check_open()?;
         let (opcode, is_compressed) = match self.sending {
             None => (opcode(kind), self.deflate.as_ref().is_some_and(|deflate| deflate.wants(usize::MAX))),
             Some((begun, is_compressed)) if begun == kind => (OpCode::Continuation, is_compressed),
@@ -93,7 +100,7 @@ impl Engine {
         if payload.len() > 125 {
             return Err(Misuse::ControlTooLong(payload.len()));
         }
-        self.check_open(payload.len())?;
+        self.check_room(payload.len())?;
         self.write_control(opcode, payload);
         Ok(())
     }
@@ -106,20 +113,26 @@ impl Engine {
 
     #[inline]
     fn check_sending(&self, bytes: usize) -> Result<(), Misuse> {
-        if self.sending.is_some() {
-            // RFC 6455 5.4: fragments of two messages must not be interleaved.
-            return Err(Misuse::FragmentMismatch);
-        }
-        self.check_open(bytes)
+        self.check_whole()?;
+        self.check_room(bytes)
+    }
+
+    /// RFC 6455 5.4: fragments of two messages must not be interleaved.
+    #[inline]
+    fn check_whole(&self) -> Result<(), Misuse> {
+        if self.sending.is_some() { Err(Misuse::FragmentMismatch) } else { Ok(()) }
     }
 
     #[inline]
-    fn check_open(&self, bytes: usize) -> Result<(), Misuse> {
-        if self.phase != Phase::Open {
-            self.check_ending()?;
-        }
+    fn check_room(&self, bytes: usize) -> Result<(), Misuse> {
+        self.check_open()?;
         let limit = self.config.max_outbox_bytes;
         if self.outbox.len() + bytes > limit { Err(Misuse::OutboxFull { limit }) } else { Ok(()) }
+    }
+
+    #[inline]
+    fn check_open(&self) -> Result<(), Misuse> {
+        if self.phase == Phase::Open { Ok(()) } else { self.check_ending() }
     }
 
     /// Before and after `Open`: only a close frame of the peer that waits for ours leaves the door open.
@@ -137,6 +150,17 @@ impl Engine {
     #[inline]
     fn is_verbatim(&self, bytes: usize) -> bool {
         self.keys.is_none() && !self.deflate.as_ref().is_some_and(|deflate| deflate.wants(bytes))
+    }
+
+    fn write_chunk(&mut self, kind: MessageKind, data: Chunk) {
+        let bytes = data.bytes();
+        if self.is_verbatim(bytes.len()) {
+            self.write_header(opcode(kind), true, 0, bytes.len());
+            self.payload_waiting += bytes.len() as u64;
+            self.outbox.push(data);
+        } else {
+            self.write_message(kind, bytes);
+        }
     }
 
     #[inline(always)]

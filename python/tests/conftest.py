@@ -1,5 +1,6 @@
 """What the tests share: a server in a process of its own, and a client that may misbehave."""
 
+import signal
 import socket
 import ssl
 import struct
@@ -135,7 +136,9 @@ class Server:
             self.process = subprocess.Popen(
                 [sys.executable, '-m', module, '-p', '0', '-H', 'localhost', '-w', str(directory),
                  '-d', str(directory), *options],
-                stdout=subprocess.PIPE, stderr=log)
+                stdout=subprocess.PIPE, stderr=log,
+                # A shell's background job is born deaf to Ctrl-C, and so would its children be.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
         line = self.process.stdout.readline().decode()
         assert line, self.log()
         self.port = int(line.rstrip('/\n').rpartition(':')[2])

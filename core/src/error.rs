@@ -71,6 +71,7 @@ impl From<Fault> for Error {
 }
 
 impl From<Misuse> for Error {
+    #[cold]
     fn from(misuse: Misuse) -> Error {
         Error::Misuse(misuse)
     }

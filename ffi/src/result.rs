@@ -147,6 +147,7 @@ impl Failure {
 }
 
 impl From<Error> for Failure {
+    #[cold]
     fn from(error: Error) -> Failure {
         match error {
             Error::Gone => Failure::bare(LINKSPAN_CLOSED),
@@ -157,6 +158,7 @@ impl From<Error> for Failure {
 }
 
 impl From<Misuse> for Failure {
+    #[cold]
     fn from(misuse: Misuse) -> Failure {
         match misuse {
             Misuse::NotOpen => Failure::bare(LINKSPAN_NOT_OPEN),

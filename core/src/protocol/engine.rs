@@ -333,6 +333,11 @@ impl Engine {
     /// Whether input would stay unread now: paused, or a request waits for its answer.
     #[inline]
     pub fn is_blocked(&self) -> bool {
+        if self.phase == Phase::Open { self.is_paused } else { self.is_blocked_elsewhere() }
+    }
+
+    #[cold]
+    fn is_blocked_elsewhere(&self) -> bool {
         match self.phase {
             Phase::Open => self.is_paused,
             Phase::Opening => self.opening.as_ref().is_some_and(|opening| opening.awaits_answer()),

@@ -1,10 +1,14 @@
 //! [`Socket`]: a connected stream socket, TCP or Unix, that never waits and never signals.
+//!
+//! It reads and writes by bare system calls: in a process with threads the C library's are points where a
+//! thread may be cancelled, and pay for that each time.
 
-use std::io::{self, IoSlice, Read};
+use std::io::{self, IoSlice};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use nix::libc::MSG_NOSIGNAL;
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, recv, send, sendmsg};
 use socket2::{Domain, Type};
 
 use super::Peer;
@@ -37,15 +41,15 @@ impl Socket {
     /// Reads what is there: 0 is the end of the stream, `WouldBlock` nothing for now.
     #[inline]
     pub fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        retry(|| (&self.0).read(buffer))
+        retry(|| recv(&self.0, &mut *buffer, RecvFlags::empty()).map(|(n, _)| n))
     }
 
     /// Writes from the front of the slices what the kernel takes, and says how many bytes.
     #[inline]
     pub fn write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         retry(|| match slices {
-            [only] => self.0.send_with_flags(only, MSG_NOSIGNAL),
-            several => self.0.send_vectored_with_flags(several, MSG_NOSIGNAL),
+            [only] => send(&self.0, only, SendFlags::NOSIGNAL),
+            several => sendmsg(&self.0, several, &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL),
         })
     }
 
@@ -128,11 +132,12 @@ impl AsFd for Socket {
 
 /// A signal that came in between is no answer.
 #[inline]
-fn retry(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+fn retry(mut call: impl FnMut() -> Result<usize, Errno>) -> io::Result<usize> {
     loop {
         match call() {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            answer => return answer,
+            Ok(n) => return Ok(n),
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
         }
     }
 }

@@ -154,29 +154,15 @@ impl Engine {
         let payload = input.take_whole(header.size, header.length)?;
         self.heard(now);
         if header.is_text {
-            return self.check_text(now, header.key, payload, input);
-        }
-        if is_masked {
+            if let Err(fault) = unmask_text(header.key, payload) {
+                input.discard();
+                self.fail(now, fault);
+                return None;
+            }
+        } else if is_masked {
             mask::apply(header.key, payload);
         }
-        Some((MessageKind::Binary, payload))
-    }
-
-    /// A whole text: unmasked, checked, told; or the end.
-    #[inline(never)]
-    fn check_text<'b>(
-        &mut self,
-        now: Time,
-        key: [u8; 4],
-        payload: &'b mut [u8],
-        input: &mut Input<'_>,
-    ) -> Option<(MessageKind, &'b [u8])> {
-        if let Err(fault) = unmask_text(key, payload) {
-            input.discard();
-            self.fail(now, fault);
-            return None;
-        }
-        Some((MessageKind::Text, payload))
+        Some((if header.is_text { MessageKind::Text } else { MessageKind::Binary }, payload))
     }
 
     /// The next frame, or as much of it as there is.
@@ -487,7 +473,7 @@ impl Receiving {
 }
 
 /// Unmasks a text and checks it, block by block. A key of zeros changes nothing.
-#[inline]
+#[inline(never)]
 fn unmask_text(key: [u8; 4], payload: &mut [u8]) -> Result<(), Fault> {
     if payload.len() <= BLOCK {
         mask::apply(key, payload);

@@ -267,6 +267,58 @@ impl Connection {
         Sent::Accepted
     }
 
+    /// One read of the stream: into `buffer`, or straight into a message that is half received.
+    #[inline(always)]
+    pub(super) fn read(&mut self, buffer: &mut [u8]) -> Read {
+        if !self.is_readable || self.unread.is_some() || self.is_read_blocked() {
+            return Read::Nothing;
+        }
+        let Some(transport) = &mut self.transport else { return Read::Nothing };
+        if transport.is_handshaking() {
+            // This read may end the handshake, and with it what kept writes waiting.
+            self.is_blocked = false;
+        }
+        let (room, is_websocket) = match &mut self.mode {
+            Mode::WebSocket(engine) => (engine.room(), true),
+            Mode::Raw(_) | Mode::Connecting(_) => (None, false),
+        };
+        let is_direct = room.is_some();
+        let target = room.unwrap_or(buffer);
+        let size = target.len();
+        let n = match transport.read(target) {
+            Ok(n) if n > 0 => n,
+            answer => return self.read_ended(answer),
+        };
+        self.is_readable = n == size || self.is_hung_up || !transport.short_read_drains();
+        match is_websocket {
+            true if is_direct => Read::Room(n),
+            true => Read::Frames(n),
+            false => Read::Bytes(n),
+        }
+    }
+
+    #[cold]
+    fn read_ended(&mut self, answer: io::Result<usize>) -> Read {
+        self.is_readable = false;
+        match answer {
+            Ok(_) => Read::Ended,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                self.is_readable = true;
+                Read::Bytes(0)
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                // A host's end of stream may show only on the next read, without new readiness.
+                let is_silent = self.transport.as_ref().is_some_and(|transport| !transport.short_read_drains());
+                self.is_readable = std::mem::take(&mut self.is_hung_up) && is_silent;
+                Read::Nothing
+            }
+            Err(error) => {
+                self.is_broken = true;
+                Read::Failed(error)
+            }
+        }
+    }
+
     /// Writes what waits, as far as the stream takes it.
     #[inline(always)]
     pub(super) fn flush(&mut self) {
@@ -306,6 +358,24 @@ impl Connection {
             }
         }
     }
+}
+
+/// What a read came to.
+pub(super) enum Read {
+    /// Nothing is to be read now.
+    Nothing,
+    /// Something is to be done before reading.
+    Later,
+    /// So many bytes of a WebSocket, in the buffer.
+    Frames(usize),
+    /// So many bytes, in the message that is half received.
+    Room(usize),
+    /// So many bytes of another stream, in the buffer.
+    Bytes(usize),
+    /// The end of the stream.
+    Ended,
+    /// The stream broke.
+    Failed(io::Error),
 }
 
 /// What a write came to.

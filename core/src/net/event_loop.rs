@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use mio::{Events, Poll, Token, Waker};
 
-use super::connection::{ConnectionId, Mode, NEVER};
+use super::connection::{ConnectionId, Mode, NEVER, Read};
 use super::context::Context;
 use super::handler::Handler;
 use super::inner::{Inner, WAKER, listener_of};
@@ -168,12 +168,12 @@ impl EventLoop {
         self.change_handlers();
         let Some(connection) = self.inner.find(id) else { return };
         connection.is_queued = false;
-        let has_prelude = connection.has_prelude();
         connection.lend(&mut self.gather);
         let Some(Some(handler)) = self.handlers.get_mut(connection.handler as usize) else { return };
+        let read = if connection.has_prelude() { Read::Later } else { connection.read(&mut self.buffer) };
         self.inner.current = Some(id);
         let mut turn = Turn { inner: &mut self.inner, handler: &mut **handler, pool: &mut self.pool, id };
-        let is_hungry = turn.run(has_prelude, &mut self.buffer, &mut self.gather);
+        let is_hungry = turn.run(read, &mut self.buffer, &mut self.gather);
         self.inner.current = None;
         if is_hungry {
             self.inner.enqueue(id);

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::connection::{Connection, ConnectionId, Mode};
+use super::connection::{Connection, ConnectionId, Mode, Read};
 use super::context::{Context, ReadyState};
 use super::handler::{Decision, Handler};
 use super::inner::Inner;
@@ -23,16 +23,60 @@ pub(super) struct Turn<'a> {
 }
 
 impl Turn<'_> {
-    /// The whole turn; true when the connection wants another one without new readiness. `has_prelude`
-    /// when there is something to do before reading.
+    /// The whole turn, after its first read; true when the connection wants another one without new readiness.
     #[inline]
-    pub(super) fn run(&mut self, has_prelude: bool, buffer: &mut [u8], gather: &mut Vec<u8>) -> bool {
-        if has_prelude {
-            self.prelude();
+    pub(super) fn run(&mut self, mut read: Read, buffer: &mut [u8], gather: &mut Vec<u8>) -> bool {
+        let mut spent = 0;
+        loop {
+            let n = match read {
+                Read::Nothing => 0,
+                Read::Frames(n) => {
+                    self.pump_websocket(&mut buffer[..n]);
+                    n
+                }
+                other => self.take(other, buffer),
+            };
+            spent += n;
+            let Some(connection) = self.inner.find(self.id) else { return false };
+            let is_hungry = connection.is_readable && spent >= BUDGET;
+            if connection.is_readable && !is_hungry {
+                read = connection.read(buffer);
+                if !matches!(read, Read::Nothing) {
+                    continue;
+                }
+            }
+            connection.flush();
+            if connection.is_idle() {
+                connection.reclaim(gather);
+            } else {
+                self.conclude(gather);
+            }
+            return is_hungry;
         }
-        let is_hungry = self.read(buffer);
-        self.finish(gather);
-        is_hungry
+    }
+
+    /// Takes in what a read has brought, where it is not frames; how many bytes.
+    #[inline(never)]
+    fn take(&mut self, read: Read, buffer: &mut [u8]) -> usize {
+        match read {
+            Read::Nothing => {}
+            Read::Later => self.prelude(),
+            Read::Frames(n) | Read::Bytes(n) => {
+                self.pump(&mut buffer[..n]);
+                return n;
+            }
+            Read::Room(n) => {
+                let now = self.inner.now;
+                if let Some(Connection { mode: Mode::WebSocket(engine), .. }) = self.connection() {
+                    engine.filled(now, n);
+                }
+                self.pump(&mut []);
+                return n;
+            }
+            Read::Ended => self.end_of_stream(),
+            Read::Failed(error) => self.stream_failed(error),
+        }
+        0
     }
 
     /// A client's way to its socket; what was kept from earlier reads; what a command has made to tell.
@@ -52,82 +96,9 @@ impl Turn<'_> {
         self.inner.find(self.id)
     }
 
-    /// Reads until the socket is drained or the budget spent; true in the last case.
-    #[inline]
-    fn read(&mut self, buffer: &mut [u8]) -> bool {
-        let mut spent = 0;
-        while let Read::Bytes(n) = self.read_once(buffer) {
-            spent += n;
-            if spent >= BUDGET {
-                return true;
-            }
-        }
-        false
-    }
-
-    /// One read of the socket.
-    #[inline]
-    fn read_once(&mut self, buffer: &mut [u8]) -> Read {
+    fn end_of_stream(&mut self) {
         let now = self.inner.now;
-        let Some(connection) = self.inner.find(self.id) else { return Read::Drained };
-        if !connection.is_readable || connection.unread.is_some() || connection.is_read_blocked() {
-            return Read::Drained;
-        }
-        let Some(transport) = &mut connection.transport else { return Read::Drained };
-        if transport.is_handshaking() {
-            // This read may end the handshake, and with it what kept writes waiting.
-            connection.is_blocked = false;
-        }
-        let room = match &mut connection.mode {
-            Mode::WebSocket(engine) => engine.room(),
-            Mode::Raw(_) | Mode::Connecting(_) => None,
-        };
-        let is_direct = room.is_some();
-        let target = room.unwrap_or(buffer);
-        let size = target.len();
-        let result = transport.read(target);
-        let n = match result {
-            Ok(0) => return self.end_of_stream(),
-            Ok(n) => n,
-            Err(error) => return self.read_failed(error),
-        };
-        let is_drained = n < size && transport.short_read_drains() && !connection.is_hung_up;
-        connection.is_readable = !is_drained;
-        match &mut connection.mode {
-            Mode::WebSocket(_) if !is_direct => self.pump_websocket(&mut buffer[..n]),
-            Mode::WebSocket(engine) => {
-                engine.filled(now, n);
-                self.pump(&mut []);
-            }
-            Mode::Raw(_) | Mode::Connecting(_) => self.pump(&mut buffer[..n]),
-        }
-        if is_drained { Read::Drained } else { Read::Bytes(n) }
-    }
-
-    #[cold]
-    fn read_failed(&mut self, error: io::Error) -> Read {
-        let Some(connection) = self.connection() else { return Read::Drained };
-        match error.kind() {
-            io::ErrorKind::Interrupted => return Read::Bytes(0),
-            io::ErrorKind::WouldBlock => {
-                // A host's end of stream may show only on the next read, without new readiness.
-                let is_silent = connection.transport.as_ref().is_some_and(|transport| !transport.short_read_drains());
-                connection.is_readable = std::mem::take(&mut connection.is_hung_up) && is_silent;
-            }
-            _ => {
-                connection.is_readable = false;
-                connection.is_broken = true;
-                self.stream_failed(error);
-            }
-        }
-        Read::Drained
-    }
-
-    #[cold]
-    fn end_of_stream(&mut self) -> Read {
-        let now = self.inner.now;
-        let Some(connection) = self.connection() else { return Read::Drained };
-        connection.is_readable = false;
+        let Some(connection) = self.connection() else { return };
         let mut is_told_by_bytes = false;
         match &mut connection.mode {
             Mode::WebSocket(engine) => engine.end_of_input(now),
@@ -142,7 +113,6 @@ impl Turn<'_> {
             self.handler.on_bytes(&mut Context { inner: self.inner, rest: &[] }, self.id, &[]);
         }
         self.pump(&mut []);
-        Read::Drained
     }
 
     /// TLS and the opening handshake of a client say why; a stream that breaks later just ends (1006).
@@ -250,24 +220,17 @@ impl Turn<'_> {
         self.handler.on_head(&mut Context { inner: self.inner, rest }, self.id, &shown);
     }
 
-    /// Writes what waits, tells what that completes, ends what is over.
-    #[inline]
-    fn finish(&mut self, gather: &mut Vec<u8>) {
-        let Some(connection) = self.inner.find(self.id) else { return };
-        connection.flush();
-        if connection.is_idle() {
-            return connection.reclaim(gather);
-        }
-        self.conclude();
+    /// The rarer end of a turn: somebody is to be told, or the stream to be ended.
+    #[inline(never)]
+    fn conclude(&mut self, gather: &mut Vec<u8>) {
+        self.tell_rest();
         self.settle();
         if let Some(connection) = self.connection() {
             connection.reclaim(gather);
         }
     }
 
-    /// The rarer part: somebody is to be told, or the stream to be ended.
-    #[inline(never)]
-    fn conclude(&mut self) {
+    fn tell_rest(&mut self) {
         let now = self.inner.now;
         loop {
             let Some(connection) = self.inner.find(self.id) else { return };
@@ -354,7 +317,6 @@ impl Turn<'_> {
     }
 
     /// What other threads may ask is shown, and the deadline queued.
-    #[inline(never)]
     fn settle(&mut self) {
         let (id, now) = (self.id, self.inner.now);
         let Some(connection) = self.inner.find(id) else { return };
@@ -423,14 +385,6 @@ fn show_open(cx: &mut Context<'_>, id: ConnectionId) {
     if let Some(entry) = cx.inner.shared.name.table.find(id) {
         entry.update(state, waiting);
     }
-}
-
-/// What a read came to.
-enum Read {
-    /// So many bytes, and perhaps more behind them.
-    Bytes(usize),
-    /// Nothing more is to be read now.
-    Drained,
 }
 
 /// The handler's answer to a request.

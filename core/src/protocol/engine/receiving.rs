@@ -408,6 +408,10 @@ impl Engine {
     /// [`next_event`](Engine::next_event). `None` when there is no such message, or input waits elsewhere.
     #[inline]
     pub fn room(&mut self) -> Option<&mut [u8]> {
+        if self.receiving.is_some() { self.make_room() } else { None }
+    }
+
+    fn make_room(&mut self) -> Option<&mut [u8]> {
         let receiving = self.receiving.as_deref_mut()?;
         let frame = receiving.frame.as_ref()?;
         let message = receiving.message.as_mut()?;

@@ -4,6 +4,8 @@ from typing import Any, Union, final
 _Bytes = Union[bytes, bytearray, memoryview]
 _Path = Union[str, PathLike[str]]
 
+__all__ = ['Channel', 'Front', 'ServerTls', 'Utf8', '__version__', 'mask']
+
 __version__: str
 
 def mask(data: _Bytes, key: _Bytes, position: int = 0) -> bytes:
@@ -34,7 +36,7 @@ class Channel:
     def __new__(cls, fd: int, tls: ServerTls | None = None) -> Channel: ...
     def read(self, length: int) -> bytes:
         """Bytes as they come: at least one, at most `length`; `b''` at the end."""
-    def readline(self, limit: int = -1) -> bytes:
+    def readline(self, limit: int = ...) -> bytes:
         """Bytes up to and with the next LF, at most `limit` of them; fewer at the end."""
     def peek(self) -> bytes:
         """What has been read and not used: the head of the request, to begin with."""
@@ -64,7 +66,6 @@ class Channel:
         """The peer's address; remembered after the end."""
     def settimeout(self, seconds: float | None) -> None: ...
     def gettimeout(self) -> float | None: ...
-    def __getattr__(self, name: str) -> Any: ...
 
 @final
 class Front:
@@ -74,7 +75,7 @@ class Front:
         cls,
         listeners: list[int],
         tls: ServerTls | None = None,
-        max_head_bytes: int = 262144,
+        max_head_bytes: int = ...,
         head_seconds: float = 30.0,
     ) -> Front: ...
     def accept(self, timeout: float | None = None) -> Channel | None:

@@ -251,7 +251,7 @@ impl Context<'_> {
     }
 
     /// Begins the closing handshake, or answers the peer's; everything accepted before leaves first. No
-    /// further message of this connection is delivered in this turn.
+    /// further message of this connection is delivered.
     pub fn close(&mut self, id: ConnectionId, code: Option<CloseCode>, reason: &str) -> Result<(), Error> {
         let now = self.inner.now;
         match &mut self.inner.live(id)?.mode {
@@ -320,7 +320,7 @@ impl Context<'_> {
         Ok(())
     }
 
-    /// Reads no more until [`Context::resume`]; a message that is whole already may still be delivered.
+    /// Reads and delivers no more until [`Context::resume`] or [`Context::close`]; what has come is kept.
     pub fn pause(&mut self, id: ConnectionId) -> Result<(), Error> {
         match &mut self.inner.live(id)?.mode {
             Mode::WebSocket(engine) => engine.pause(),

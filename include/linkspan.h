@@ -580,8 +580,9 @@ static inline void linkspan_callbacks_init(linkspan_callbacks *it) {
 //
 // A loop serves any number of connections on one thread: the one that calls linkspan_loop_run. It may also
 // live inside another loop: wait until linkspan_loop_fd is readable or linkspan_loop_next_timeout has
-// passed, then call linkspan_loop_run_once(loop, 0). The loop's thread is the one that last ran it; before it
-// ran, any thread is.
+// passed, then call linkspan_loop_run_once(loop, 0), and free it when linkspan_loop_is_stopping. The examples
+// do so inside epoll, libuv, GLib and libevent. The loop's thread is the one that last ran it; before it ran,
+// any thread is.
 // ----------------------------------------------------------------------------
 
 // A loop. Owned: free it with linkspan_loop_free.
@@ -628,18 +629,25 @@ linkspan_status linkspan_loop_stop(struct linkspan_loop *event_loop);
 linkspan_status linkspan_loop_post(struct linkspan_loop *event_loop, linkspan_task task, void *user);
 
 // A descriptor to wait on for reading in a foreign loop: readable when linkspan_loop_run_once has something
-// to do, also when another thread has asked for it. It stays the loop's: do not read or close it. -1 for
-// NULL, and inside the loop's callbacks.
+// to do, also when it was asked for by another thread, or by this one between two turns. It stays the loop's:
+// do not read or close it. Wait for its level, as poll() does. -1 for NULL, and inside the loop's callbacks.
 //
 // Thread: loop.
 int linkspan_loop_fd(struct linkspan_loop *event_loop);
 
 // How many milliseconds linkspan_loop_fd may be waited on before linkspan_loop_run_once wants to be called
-// all the same; -1 when without end, as poll() wants it. Ask again before each wait. -1 for NULL, and inside
-// the loop's callbacks.
+// all the same; -1 when without end, as poll() wants it. Ask again after each turn: in between it only grows
+// shorter as linkspan_loop_fd becomes readable. -1 for NULL, and inside the loop's callbacks.
 //
 // Thread: loop.
 int64_t linkspan_loop_next_timeout(struct linkspan_loop *event_loop);
+
+// Whether linkspan_loop_run would return now: linkspan_loop_stop was called, or a drain is over. Inside a
+// foreign loop, ask after each turn and free the loop then. Running it again makes it false. True for NULL,
+// and for a loop that was freed.
+//
+// Thread: loop.
+bool linkspan_loop_is_stopping(struct linkspan_loop *event_loop);
 
 // ----------------------------------------------------------------------------
 // Servers

@@ -2,8 +2,9 @@
 //!
 //! A loop serves any number of connections on one thread: the one that calls linkspan_loop_run. It may also
 //! live inside another loop: wait until linkspan_loop_fd is readable or linkspan_loop_next_timeout has
-//! passed, then call linkspan_loop_run_once(loop, 0). The loop's thread is the one that last ran it; before it
-//! ran, any thread is.
+//! passed, then call linkspan_loop_run_once(loop, 0), and free it when linkspan_loop_is_stopping. The examples
+//! do so inside epoll, libuv, GLib and libevent. The loop's thread is the one that last ran it; before it ran,
+//! any thread is.
 
 use std::cell::Cell;
 use std::ffi::{c_int, c_void};
@@ -121,8 +122,8 @@ pub unsafe extern "C" fn linkspan_loop_post(
 }
 
 /// A descriptor to wait on for reading in a foreign loop: readable when linkspan_loop_run_once has something
-/// to do, also when another thread has asked for it. It stays the loop's: do not read or close it. -1 for
-/// NULL, and inside the loop's callbacks.
+/// to do, also when it was asked for by another thread, or by this one between two turns. It stays the loop's:
+/// do not read or close it. Wait for its level, as poll() does. -1 for NULL, and inside the loop's callbacks.
 ///
 /// Thread: loop.
 #[unsafe(no_mangle)]
@@ -135,8 +136,8 @@ pub unsafe extern "C" fn linkspan_loop_fd(event_loop: *mut linkspan_loop) -> c_i
 }
 
 /// How many milliseconds linkspan_loop_fd may be waited on before linkspan_loop_run_once wants to be called
-/// all the same; -1 when without end, as poll() wants it. Ask again before each wait. -1 for NULL, and inside
-/// the loop's callbacks.
+/// all the same; -1 when without end, as poll() wants it. Ask again after each turn: in between it only grows
+/// shorter as linkspan_loop_fd becomes readable. -1 for NULL, and inside the loop's callbacks.
 ///
 /// Thread: loop.
 #[unsafe(no_mangle)]
@@ -148,6 +149,20 @@ pub unsafe extern "C" fn linkspan_loop_next_timeout(event_loop: *mut linkspan_lo
         // Rounded up: waking a moment too early would only mean waking twice.
         let milliseconds = timeout.map(|timeout| timeout.as_nanos().div_ceil(1_000_000));
         Ok(milliseconds.map_or(-1, |milliseconds| i64::try_from(milliseconds).unwrap_or(i64::MAX)))
+    })
+}
+
+/// Whether linkspan_loop_run would return now: linkspan_loop_stop was called, or a drain is over. Inside a
+/// foreign loop, ask after each turn and free the loop then. Running it again makes it false. True for NULL,
+/// and for a loop that was freed.
+///
+/// Thread: loop.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn linkspan_loop_is_stopping(event_loop: *mut linkspan_loop) -> bool {
+    guard_value(true, || {
+        // SAFETY: the caller's own handle.
+        let owner = unsafe { guard::shared(event_loop) }?;
+        owner.now(|cx| cx.is_stopping())
     })
 }
 

@@ -70,6 +70,7 @@ static void loops(void) {
     INVALID(linkspan_loop_post(NULL, NULL, NULL));
     CHECK(linkspan_loop_fd(NULL) == -1);
     CHECK(linkspan_loop_next_timeout(NULL) == -1);
+    CHECK(linkspan_loop_is_stopping(NULL));
     INVALID(linkspan_loop_shutdown(NULL, 1001, NULL, 0, 0));
     INVALID(linkspan_loop_adopt(NULL, NULL, NULL, NULL));
     INVALID(linkspan_loop_adopt_fd(NULL, -1, NULL, NULL));

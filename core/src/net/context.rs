@@ -408,11 +408,17 @@ impl Context<'_> {
         for id in self.inner.ids() {
             self.inner.drain_one(id);
         }
+        self.inner.turn_soon();
     }
 
     /// Ends `run` after this turn.
     pub fn stop(&mut self) {
         self.inner.is_stopping = true;
+    }
+
+    /// Whether `run` would return now: it was stopped, or a drain is over.
+    pub fn is_stopping(&self) -> bool {
+        self.inner.is_stopping
     }
 
     /// The time of this turn, as engines of this loop count it.

@@ -80,7 +80,8 @@ impl EventLoop {
         self.turn(timeout)
     }
 
-    /// Readable when the next turn has something to do, also when another thread has asked for it.
+    /// Readable when the next turn has something to do, also when it was asked for by another thread or
+    /// between two turns.
     pub fn fd(&self) -> RawFd {
         self.poll.as_raw_fd()
     }
@@ -94,7 +95,7 @@ impl EventLoop {
         Some(at.since(self.inner.tick()))
     }
 
-    /// Whether `run` would return now.
+    /// Whether `run` would return now: it was stopped, or a drain is over. A foreign loop asks after each turn.
     pub fn is_stopping(&self) -> bool {
         self.inner.is_stopping
     }
@@ -111,6 +112,13 @@ impl EventLoop {
     }
 
     fn turn(&mut self, timeout: Option<Duration>) -> Result<(), Error> {
+        self.inner.is_turning = true;
+        let turned = self.take_turn(timeout);
+        self.inner.is_turning = false;
+        turned
+    }
+
+    fn take_turn(&mut self, timeout: Option<Duration>) -> Result<(), Error> {
         // 1: wait for readiness, a wake or a deadline.
         let wait = match (timeout, self.next_timeout()) {
             (Some(timeout), Some(next)) => Some(timeout.min(next)),

@@ -39,6 +39,8 @@ pub(super) struct Inner {
     /// The connection whose turn it is: its bytes are written at the end of it.
     pub(super) current: Option<ConnectionId>,
     pub(super) is_stopping: bool,
+    /// What is queued now is looked after before the loop waits again.
+    pub(super) is_turning: bool,
     pub(super) drain: Option<Drain>,
     /// The loop is being dropped: no new connections.
     pub(super) is_ending: bool,
@@ -67,6 +69,7 @@ impl Inner {
             queued: Vec::new(),
             current: None,
             is_stopping: false,
+            is_turning: false,
             drain: None,
             is_ending: false,
         }
@@ -177,6 +180,16 @@ impl Inner {
             && !std::mem::replace(&mut connection.is_queued, true)
         {
             self.queued.push(id);
+            self.turn_soon();
+        }
+    }
+
+    /// Between two turns a foreign loop may have asked for its timeout already: the descriptor tells it too.
+    #[inline]
+    pub(super) fn turn_soon(&self) {
+        if !self.is_turning {
+            // Without the wake the turn comes all the same: `next_timeout` is zero now.
+            let _ = self.shared.wake();
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -50,6 +51,11 @@ impl Shared {
 
     fn queue(&self) -> MutexGuard<'_, VecDeque<Command>> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes the loop turn. One wake a batch: the loop clears the flag before it takes the queue.
+    pub(super) fn wake(&self) -> io::Result<()> {
+        if self.is_woken.swap(true, Ordering::SeqCst) { Ok(()) } else { self.waker.wake() }
     }
 
     /// The loop takes everything that was queued; what comes later wakes it again.
@@ -242,11 +248,7 @@ impl Remote {
             }
             queue.push_back(command);
         }
-        // One wake a batch: the loop clears the flag before it takes the queue.
-        if !self.shared.is_woken.swap(true, Ordering::SeqCst) {
-            self.shared.waker.wake().map_err(|source| Error::io("wake the loop", source))?;
-        }
-        Ok(())
+        self.shared.wake().map_err(|source| Error::io("wake the loop", source))
     }
 }
 

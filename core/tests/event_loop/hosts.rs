@@ -223,8 +223,11 @@ fn a_loop_may_run_on_a_thread_that_the_host_made_and_inside_another_loop() {
     let handler = Box::new(Told::new(&log).on_message(echo));
     let how = Adopt::Engine(Box::new(engine));
     let id = cx.adopt_with(Transport::plain(socket), how, Vec::new(), handler).unwrap();
-    // Something to do at once, which no descriptor tells of.
+    // Something to do at once, which the descriptor tells too: its host may have asked for the timeout before.
     assert_eq!(event_loop.next_timeout(), Some(Duration::ZERO));
+    // SAFETY: the loop lives, and with it its descriptor.
+    let fd = unsafe { BorrowedFd::borrow_raw(event_loop.fd()) };
+    assert_eq!(poll(&mut [PollFd::new(fd, PollFlags::POLLIN)], PollTimeout::ZERO).unwrap(), 1);
     let remote = event_loop.remote();
     let far = thread::spawn(move || {
         peer.text("one");

@@ -524,8 +524,35 @@ typedef struct linkspan_close_info {
     uint8_t begun_by_peer;
 } linkspan_close_info;
 
+// For linkspan_callbacks.on_request.
+typedef void (*linkspan_on_request)(void *user, linkspan_connection connection, const linkspan_request *request);
+
+// What is told of a connection and nothing else.
+typedef void (*linkspan_on_event)(void *user, linkspan_connection connection);
+
+// A whole message, linkspan_callbacks.on_message.
+typedef void (*linkspan_on_message)(void *user,
+                                    linkspan_connection connection,
+                                    linkspan_message_kind kind,
+                                    const void *data,
+                                    size_t bytes);
+
+// The kind of a message that begins, linkspan_callbacks.on_message_begin.
+typedef void (*linkspan_on_kind)(void *user, linkspan_connection connection, linkspan_message_kind kind);
+
+// Bytes: of a part, a ping or a pong.
+typedef void (*linkspan_on_bytes)(void *user, linkspan_connection connection, const void *data, size_t bytes);
+
+// For linkspan_callbacks.on_error.
+typedef void (*linkspan_on_error)(void *user, linkspan_connection connection, const linkspan_error *error);
+
+// For linkspan_callbacks.on_close.
+typedef void (*linkspan_on_close)(void *user,
+                                  linkspan_connection connection,
+                                  const struct linkspan_close_info *info);
+
 // What the application wants to be told. The first argument of every function is the `user` that was given
-// with the table.
+// with the table. One connection's functions may be changed later: linkspan_connection_on_message and others.
 //
 // on_error comes before the on_close that it causes; on_close comes exactly once and last. In both,
 // everything may still be asked of the connection; after on_close its name is dead.
@@ -534,33 +561,29 @@ typedef struct linkspan_callbacks {
     size_t size;
     // Server: a client asks. Answer with linkspan_request_accept, _reject or _defer; without this function,
     // or without an answer in it, upgrades are accepted and plain HTTP gets 426.
-    void (*on_request)(void *user, linkspan_connection connection, const linkspan_request *request);
+    linkspan_on_request on_request;
     // The opening handshake is over: messages may be sent.
-    void (*on_open)(void *user, linkspan_connection connection);
+    linkspan_on_event on_open;
     // A whole message; a text is UTF-8, without a NUL behind it.
-    void (*on_message)(void *user,
-                       linkspan_connection connection,
-                       linkspan_message_kind kind,
-                       const void *data,
-                       size_t bytes);
+    linkspan_on_message on_message;
     // With linkspan_config.parts: a message begins.
-    void (*on_message_begin)(void *user, linkspan_connection connection, linkspan_message_kind kind);
+    linkspan_on_kind on_message_begin;
     // With linkspan_config.parts: some of its payload. The parts of a text may split a character.
-    void (*on_message_part)(void *user, linkspan_connection connection, const void *data, size_t bytes);
+    linkspan_on_bytes on_message_part;
     // With linkspan_config.parts: the message is complete.
-    void (*on_message_end)(void *user, linkspan_connection connection);
+    linkspan_on_event on_message_end;
     // A ping; answered already unless linkspan_config.manual_pong.
-    void (*on_ping)(void *user, linkspan_connection connection, const void *data, size_t bytes);
+    linkspan_on_bytes on_ping;
     // A pong.
-    void (*on_pong)(void *user, linkspan_connection connection, const void *data, size_t bytes);
+    linkspan_on_bytes on_pong;
     // What waits to be sent has fallen from above the high-water mark to below the low one.
-    void (*on_drained)(void *user, linkspan_connection connection);
+    linkspan_on_event on_drained;
     // With linkspan_config.manual_close: the peer closes and waits for linkspan_connection_close.
-    void (*on_close_requested)(void *user, linkspan_connection connection);
+    linkspan_on_event on_close_requested;
     // Why the connection is about to end.
-    void (*on_error)(void *user, linkspan_connection connection, const linkspan_error *error);
+    linkspan_on_error on_error;
     // It is over.
-    void (*on_close)(void *user, linkspan_connection connection, const struct linkspan_close_info *info);
+    linkspan_on_close on_close;
 } linkspan_callbacks;
 
 // Makes every field the default, and `size` right. May be called on any thread.
@@ -983,6 +1006,92 @@ void *linkspan_connection_user(linkspan_connection connection);
 //
 // Thread: loop.
 linkspan_status linkspan_connection_set_user(linkspan_connection connection, void *user);
+
+// ----------------------------------------------------------------------------
+// Callbacks of one connection
+//
+// A connection's callbacks are those of its server's or client's table. Each of the functions here changes one
+// of them for one connection, from its next event on: inside the callback that is being changed too. `user` is
+// the first argument of the new function; a function that is NULL is not called any more.
+// ----------------------------------------------------------------------------
+
+// Changes on_open: a client that connects, or a request that was accepted: the opening handshake is over. To be set in on_request,
+// or right after linkspan_connect. LINKSPAN_CLOSED of a name that is dead.
+//
+// Thread: loop.
+linkspan_status linkspan_connection_on_open(linkspan_connection connection,
+                                            linkspan_on_event function,
+                                            void *user);
+
+// Changes on_message: whole messages. LINKSPAN_CLOSED of a name that is dead.
+//
+// Thread: loop.
+linkspan_status linkspan_connection_on_message(linkspan_connection connection,
+                                               linkspan_on_message function,
+                                               void *user);
+
+// Changes on_message_begin: with linkspan_config.parts: a message begins. LINKSPAN_CLOSED of a name that is dead.
+//
+// Thread: loop.
+linkspan_status linkspan_connection_on_message_begin(linkspan_connection connection,
+                                                     linkspan_on_kind function,
+                                                     void *user);
+
+// Changes on_message_part: with linkspan_config.parts: some of its payload. LINKSPAN_CLOSED of a name that is dead.
+//
+// Thread: loop.
+linkspan_status linkspan_connection_on_message_part(linkspan_connection connection,
+                                                    linkspan_on_bytes function,
+                                                    void *user);
+
+// Changes on_message_end: with linkspan_config.parts: the message is complete. LINKSPAN_CLOSED of a name that is dead.
+//
+// Thread: loop.
+linkspan_status linkspan_connection_on_message_end(linkspan_connection connection,
+                                                   linkspan_on_event function,
+                                                   void *user);
+
+// Changes on_ping: pings. LINKSPAN_CLOSED of a name that is dead.
+//
+// Thread: loop.
+linkspan_status linkspan_connection_on_ping(linkspan_connection connection,
+                                            linkspan_on_bytes function,
+                                            void *user);
+
+// Changes on_pong: pongs. LINKSPAN_CLOSED of a name that is dead.
+//
+// Thread: loop.
+linkspan_status linkspan_connection_on_pong(linkspan_connection connection,
+                                            linkspan_on_bytes function,
+                                            void *user);
+
+// Changes on_drained: what waits has fallen to the low-water mark. LINKSPAN_CLOSED of a name that is dead.
+//
+// Thread: loop.
+linkspan_status linkspan_connection_on_drained(linkspan_connection connection,
+                                               linkspan_on_event function,
+                                               void *user);
+
+// Changes on_close_requested: with linkspan_config.manual_close: the peer closes. LINKSPAN_CLOSED of a name that is dead.
+//
+// Thread: loop.
+linkspan_status linkspan_connection_on_close_requested(linkspan_connection connection,
+                                                       linkspan_on_event function,
+                                                       void *user);
+
+// Changes on_error: why it is about to end. LINKSPAN_CLOSED of a name that is dead.
+//
+// Thread: loop.
+linkspan_status linkspan_connection_on_error(linkspan_connection connection,
+                                             linkspan_on_error function,
+                                             void *user);
+
+// Changes on_close: it is over. LINKSPAN_CLOSED of a name that is dead.
+//
+// Thread: loop.
+linkspan_status linkspan_connection_on_close(linkspan_connection connection,
+                                             linkspan_on_close function,
+                                             void *user);
 
 // ----------------------------------------------------------------------------
 // Hosts

@@ -6,7 +6,7 @@
 //! until it returns. C++ exceptions and longjmp must not leave a callback.
 
 use std::ffi::c_void;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use linkspan::Error;
 use linkspan::net::{ConnectionId, Context, Decision, Handler};
@@ -14,6 +14,7 @@ use linkspan::protocol::handshake::{Accept, Reject, Request};
 use linkspan::protocol::{CloseInfo, MessageKind, Side};
 
 use crate::bytes::{kind_number, linkspan_connection, linkspan_message_kind, linkspan_text};
+use crate::changes::{Changes, Entry};
 use crate::guard::{self, Grows, User};
 use crate::library::{LINKSPAN_LOG_DEBUG, LINKSPAN_LOG_WARNING, log, logs};
 use crate::remote;
@@ -58,61 +59,75 @@ impl From<&CloseInfo> for linkspan_close_info {
     }
 }
 
+/// For linkspan_callbacks.on_request.
+pub type linkspan_on_request =
+    Option<unsafe extern "C" fn(user: *mut c_void, connection: linkspan_connection, request: *const linkspan_request)>;
+
+/// What is told of a connection and nothing else.
+pub type linkspan_on_event = Option<unsafe extern "C" fn(user: *mut c_void, connection: linkspan_connection)>;
+
+/// A whole message, linkspan_callbacks.on_message.
+pub type linkspan_on_message = Option<
+    unsafe extern "C" fn(
+        user: *mut c_void,
+        connection: linkspan_connection,
+        kind: linkspan_message_kind,
+        data: *const c_void,
+        bytes: usize,
+    ),
+>;
+
+/// The kind of a message that begins, linkspan_callbacks.on_message_begin.
+pub type linkspan_on_kind =
+    Option<unsafe extern "C" fn(user: *mut c_void, connection: linkspan_connection, kind: linkspan_message_kind)>;
+
+/// Bytes: of a part, a ping or a pong.
+pub type linkspan_on_bytes =
+    Option<unsafe extern "C" fn(user: *mut c_void, connection: linkspan_connection, data: *const c_void, bytes: usize)>;
+
+/// For linkspan_callbacks.on_error.
+pub type linkspan_on_error =
+    Option<unsafe extern "C" fn(user: *mut c_void, connection: linkspan_connection, error: *const linkspan_error)>;
+
+/// For linkspan_callbacks.on_close.
+pub type linkspan_on_close =
+    Option<unsafe extern "C" fn(user: *mut c_void, connection: linkspan_connection, info: *const linkspan_close_info)>;
+
 /// What the application wants to be told. The first argument of every function is the `user` that was given
-/// with the table.
+/// with the table. One connection's functions may be changed later: linkspan_connection_on_message and others.
 ///
 /// on_error comes before the on_close that it causes; on_close comes exactly once and last. In both,
 /// everything may still be asked of the connection; after on_close its name is dead.
 #[repr(C)]
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub struct linkspan_callbacks {
     /// sizeof(linkspan_callbacks).
     pub size: usize,
     /// Server: a client asks. Answer with linkspan_request_accept, _reject or _defer; without this function,
     /// or without an answer in it, upgrades are accepted and plain HTTP gets 426.
-    pub on_request: Option<
-        unsafe extern "C" fn(user: *mut c_void, connection: linkspan_connection, request: *const linkspan_request),
-    >,
+    pub on_request: linkspan_on_request,
     /// The opening handshake is over: messages may be sent.
-    pub on_open: Option<unsafe extern "C" fn(user: *mut c_void, connection: linkspan_connection)>,
+    pub on_open: linkspan_on_event,
     /// A whole message; a text is UTF-8, without a NUL behind it.
-    pub on_message: Option<
-        unsafe extern "C" fn(
-            user: *mut c_void,
-            connection: linkspan_connection,
-            kind: linkspan_message_kind,
-            data: *const c_void,
-            bytes: usize,
-        ),
-    >,
+    pub on_message: linkspan_on_message,
     /// With linkspan_config.parts: a message begins.
-    pub on_message_begin:
-        Option<unsafe extern "C" fn(user: *mut c_void, connection: linkspan_connection, kind: linkspan_message_kind)>,
+    pub on_message_begin: linkspan_on_kind,
     /// With linkspan_config.parts: some of its payload. The parts of a text may split a character.
-    pub on_message_part: Option<
-        unsafe extern "C" fn(user: *mut c_void, connection: linkspan_connection, data: *const c_void, bytes: usize),
-    >,
+    pub on_message_part: linkspan_on_bytes,
     /// With linkspan_config.parts: the message is complete.
-    pub on_message_end: Option<unsafe extern "C" fn(user: *mut c_void, connection: linkspan_connection)>,
+    pub on_message_end: linkspan_on_event,
     /// A ping; answered already unless linkspan_config.manual_pong.
-    pub on_ping: Option<
-        unsafe extern "C" fn(user: *mut c_void, connection: linkspan_connection, data: *const c_void, bytes: usize),
-    >,
+    pub on_ping: linkspan_on_bytes,
     /// A pong.
-    pub on_pong: Option<
-        unsafe extern "C" fn(user: *mut c_void, connection: linkspan_connection, data: *const c_void, bytes: usize),
-    >,
+    pub on_pong: linkspan_on_bytes,
     /// What waits to be sent has fallen from above the high-water mark to below the low one.
-    pub on_drained: Option<unsafe extern "C" fn(user: *mut c_void, connection: linkspan_connection)>,
+    pub on_drained: linkspan_on_event,
     /// With linkspan_config.manual_close: the peer closes and waits for linkspan_connection_close.
-    pub on_close_requested: Option<unsafe extern "C" fn(user: *mut c_void, connection: linkspan_connection)>,
+    pub on_close_requested: linkspan_on_event,
     /// Why the connection is about to end.
-    pub on_error:
-        Option<unsafe extern "C" fn(user: *mut c_void, connection: linkspan_connection, error: *const linkspan_error)>,
+    pub on_error: linkspan_on_error,
     /// It is over.
-    pub on_close: Option<
-        unsafe extern "C" fn(user: *mut c_void, connection: linkspan_connection, info: *const linkspan_close_info),
-    >,
+    pub on_close: linkspan_on_close,
 }
 
 // SAFETY: `repr(C)`, size first, optional functions only.
@@ -122,8 +137,9 @@ unsafe impl Grows for linkspan_callbacks {}
 pub(crate) struct Callbacks {
     table: linkspan_callbacks,
     user: User,
-    /// Its loop is still to be made known to other threads.
-    is_unknown: bool,
+    /// What has changed for connections of its loop. Its first event brings it, and makes the loop known to
+    /// other threads.
+    changes: Option<Arc<Changes>>,
     /// A callback may call with the server as long as there are callbacks, whoever has freed it.
     _server: Option<Arc<linkspan_server>>,
 }
@@ -134,25 +150,68 @@ impl Callbacks {
     pub(crate) unsafe fn new(table: *const linkspan_callbacks, user: *mut c_void) -> Result<Callbacks, Failure> {
         // SAFETY: the caller's duty.
         let table = unsafe { guard::growing_or_default(table) }?;
-        Ok(Callbacks { table, user: User(user), is_unknown: false, _server: None })
+        Ok(Callbacks { table, user: User(user), changes: None, _server: None })
     }
 
-    /// The same for a server's connections in a loop that every thread knows.
+    /// The same for a server's connections.
     pub(crate) fn of(&self, server: Arc<linkspan_server>) -> Callbacks {
-        Callbacks { table: self.table, user: self.user, is_unknown: false, _server: Some(server) }
+        Callbacks { table: self.table, user: self.user, changes: None, _server: Some(server) }
     }
 
-    /// The same for a server's own loop, which its first request makes known.
-    pub(crate) fn of_own_loop(&self, server: Arc<linkspan_server>) -> Callbacks {
-        Callbacks { is_unknown: true, ..self.of(server) }
+    /// Calls C's function for this event, if there is one.
+    #[inline]
+    fn tell<F>(
+        &mut self,
+        cx: &mut Context<'_>,
+        id: ConnectionId,
+        entry: Entry,
+        function: impl Fn(&linkspan_callbacks) -> Option<F>,
+        call: impl FnOnce(F, *mut c_void, linkspan_connection),
+    ) {
+        let changes = match &self.changes {
+            Some(changes) => changes,
+            None => self.changes.insert(remote::changes(cx)),
+        };
+        let (function, user) = match changes.find(id, entry, &function) {
+            Some(changed) => changed,
+            None => (function(&self.table), self.user),
+        };
+        if let Some(function) = function {
+            remote::within(cx, id.loop_id(), || call(function, user.0, id.into()));
+        }
+    }
+
+    /// The same for bytes.
+    fn tell_bytes(
+        &mut self,
+        cx: &mut Context<'_>,
+        id: ConnectionId,
+        entry: Entry,
+        function: fn(&linkspan_callbacks) -> linkspan_on_bytes,
+        data: &[u8],
+    ) {
+        // SAFETY: C's own function for these arguments.
+        self.tell(cx, id, entry, function, |function, user, connection| unsafe {
+            function(user, connection, data.as_ptr().cast(), data.len());
+        });
+    }
+
+    /// The same without anything to tell beside the event.
+    fn tell_event(
+        &mut self,
+        cx: &mut Context<'_>,
+        id: ConnectionId,
+        entry: Entry,
+        function: fn(&linkspan_callbacks) -> linkspan_on_event,
+    ) {
+        // SAFETY: C's own function for these arguments.
+        self.tell(cx, id, entry, function, |function, user, connection| unsafe { function(user, connection) });
     }
 }
 
 impl Handler for Callbacks {
     fn on_request(&mut self, cx: &mut Context<'_>, id: ConnectionId, request: &Request) -> Decision {
-        if std::mem::take(&mut self.is_unknown) {
-            remote::register(cx.remote(), Weak::new());
-        }
+        self.changes.get_or_insert_with(|| remote::changes(cx));
         let default = || match request.is_upgrade() {
             true => Decision::Accept(Accept::default()),
             false => Decision::Reject(Reject::text(426, "this address speaks WebSocket only")),
@@ -167,94 +226,94 @@ impl Handler for Callbacks {
         if logs(LINKSPAN_LOG_DEBUG) {
             log(LINKSPAN_LOG_DEBUG, id.into(), "open");
         }
-        if let Some(function) = self.table.on_open {
-            // SAFETY: C's own function for these arguments.
-            remote::within(cx, id.loop_id(), || unsafe { function(self.user.0, id.into()) });
-        }
+        self.tell_event(cx, id, Entry::Open, |table| table.on_open);
     }
 
     #[inline]
     fn on_message(&mut self, cx: &mut Context<'_>, id: ConnectionId, kind: MessageKind, data: &[u8]) {
-        if let Some(function) = self.table.on_message {
-            let (kind, start, bytes) = (kind_number(kind), data.as_ptr().cast(), data.len());
-            // SAFETY: C's own function for these arguments.
-            remote::within(cx, id.loop_id(), || unsafe { function(self.user.0, id.into(), kind, start, bytes) });
-        }
+        let (kind, start, bytes) = (kind_number(kind), data.as_ptr().cast(), data.len());
+        // SAFETY: C's own function for these arguments.
+        self.tell(
+            cx,
+            id,
+            Entry::Message,
+            |table| table.on_message,
+            |function, user, connection| unsafe {
+                function(user, connection, kind, start, bytes);
+            },
+        );
     }
 
     fn on_message_begin(&mut self, cx: &mut Context<'_>, id: ConnectionId, kind: MessageKind) {
-        if let Some(function) = self.table.on_message_begin {
-            // SAFETY: C's own function for these arguments.
-            remote::within(cx, id.loop_id(), || unsafe { function(self.user.0, id.into(), kind_number(kind)) });
-        }
+        // SAFETY: C's own function for these arguments.
+        self.tell(
+            cx,
+            id,
+            Entry::MessageBegin,
+            |table| table.on_message_begin,
+            |function, user, connection| unsafe {
+                function(user, connection, kind_number(kind));
+            },
+        );
     }
 
     fn on_message_part(&mut self, cx: &mut Context<'_>, id: ConnectionId, data: &[u8]) {
-        if let Some(function) = self.table.on_message_part {
-            // SAFETY: C's own function for these arguments.
-            remote::within(cx, id.loop_id(), || unsafe {
-                function(self.user.0, id.into(), data.as_ptr().cast(), data.len())
-            });
-        }
+        self.tell_bytes(cx, id, Entry::MessagePart, |table| table.on_message_part, data);
     }
 
     fn on_message_end(&mut self, cx: &mut Context<'_>, id: ConnectionId) {
-        if let Some(function) = self.table.on_message_end {
-            // SAFETY: C's own function for these arguments.
-            remote::within(cx, id.loop_id(), || unsafe { function(self.user.0, id.into()) });
-        }
+        self.tell_event(cx, id, Entry::MessageEnd, |table| table.on_message_end);
     }
 
     fn on_ping(&mut self, cx: &mut Context<'_>, id: ConnectionId, data: &[u8]) {
-        if let Some(function) = self.table.on_ping {
-            // SAFETY: C's own function for these arguments.
-            remote::within(cx, id.loop_id(), || unsafe {
-                function(self.user.0, id.into(), data.as_ptr().cast(), data.len())
-            });
-        }
+        self.tell_bytes(cx, id, Entry::Ping, |table| table.on_ping, data);
     }
 
     fn on_pong(&mut self, cx: &mut Context<'_>, id: ConnectionId, data: &[u8]) {
-        if let Some(function) = self.table.on_pong {
-            // SAFETY: C's own function for these arguments.
-            remote::within(cx, id.loop_id(), || unsafe {
-                function(self.user.0, id.into(), data.as_ptr().cast(), data.len())
-            });
-        }
+        self.tell_bytes(cx, id, Entry::Pong, |table| table.on_pong, data);
     }
 
     fn on_close_requested(&mut self, cx: &mut Context<'_>, id: ConnectionId) {
-        if let Some(function) = self.table.on_close_requested {
-            // SAFETY: C's own function for these arguments.
-            remote::within(cx, id.loop_id(), || unsafe { function(self.user.0, id.into()) });
-        }
+        self.tell_event(cx, id, Entry::CloseRequested, |table| table.on_close_requested);
     }
 
     fn on_drained(&mut self, cx: &mut Context<'_>, id: ConnectionId) {
-        if let Some(function) = self.table.on_drained {
-            // SAFETY: C's own function for these arguments.
-            remote::within(cx, id.loop_id(), || unsafe { function(self.user.0, id.into()) });
-        }
+        self.tell_event(cx, id, Entry::Drained, |table| table.on_drained);
     }
 
     fn on_error(&mut self, cx: &mut Context<'_>, id: ConnectionId, error: &Error) {
         let message = error.to_string();
         log(LINKSPAN_LOG_WARNING, id.into(), &message);
-        if let Some(function) = self.table.on_error {
-            let told = told(error, &message);
-            // SAFETY: C's own function for these arguments; the error lives until it returns.
-            remote::within(cx, id.loop_id(), || unsafe { function(self.user.0, id.into(), &told) });
-        }
+        let told = told(error, &message);
+        // SAFETY: C's own function for these arguments; the error lives until it returns.
+        self.tell(
+            cx,
+            id,
+            Entry::Error,
+            |table| table.on_error,
+            |function, user, connection| unsafe {
+                function(user, connection, &told);
+            },
+        );
     }
 
     fn on_close(&mut self, cx: &mut Context<'_>, id: ConnectionId, info: &CloseInfo) {
         if logs(LINKSPAN_LOG_DEBUG) {
             log(LINKSPAN_LOG_DEBUG, id.into(), &format!("closed with {}", info.code));
         }
-        if let Some(function) = self.table.on_close {
-            let told = linkspan_close_info::from(info);
-            // SAFETY: C's own function for these arguments; the info lives until it returns.
-            remote::within(cx, id.loop_id(), || unsafe { function(self.user.0, id.into(), &told) });
+        let told = linkspan_close_info::from(info);
+        // SAFETY: C's own function for these arguments; the info lives until it returns.
+        self.tell(
+            cx,
+            id,
+            Entry::Close,
+            |table| table.on_close,
+            |function, user, connection| unsafe {
+                function(user, connection, &told);
+            },
+        );
+        if let Some(changes) = &self.changes {
+            changes.forget(id);
         }
     }
 }

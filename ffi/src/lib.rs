@@ -14,6 +14,7 @@ compile_error!("linkspan supports Linux on x86-64 and arm64 only");
 pub mod adopt;
 pub mod bytes;
 pub mod callbacks;
+pub mod changes;
 pub mod client;
 pub mod config;
 pub mod connection;

@@ -5,13 +5,14 @@
 use std::cell::Cell;
 use std::ffi::c_void;
 use std::ptr;
-use std::sync::{PoisonError, RwLock, Weak};
+use std::sync::{Arc, PoisonError, RwLock, Weak};
 
 use linkspan::Error;
 use linkspan::net::{ConnectionId, Context, Decision, Remote, Sent};
 use linkspan::protocol::handshake::{Accept, Reject};
 
 use crate::bytes::linkspan_connection;
+use crate::changes::Changes;
 use crate::event_loop::linkspan_loop;
 use crate::guard::Outcome;
 use crate::result::{Failure, LINKSPAN_BUFFERED, LINKSPAN_CLOSED, LINKSPAN_OK};
@@ -120,18 +121,33 @@ struct Known {
     remote: Remote,
     /// For questions between turns; a server's own loops turn all the time.
     owner: Weak<linkspan_loop>,
+    /// What has changed for its connections.
+    changes: Arc<Changes>,
 }
 
 /// Makes a loop known to every thread.
-pub(crate) fn register(remote: Remote, owner: Weak<linkspan_loop>) {
+pub(crate) fn register(remote: Remote, owner: Weak<linkspan_loop>) -> Arc<Changes> {
+    let changes = Arc::<Changes>::default();
     let mut loops = LOOPS.write().unwrap_or_else(PoisonError::into_inner);
     let place = usize::from(remote.loop_id());
     if loops.len() <= place {
         loops.resize(place + 1, None);
     }
-    let earlier = loops[place].replace(Known { remote, owner });
+    let earlier = loops[place].replace(Known { remote, owner, changes: changes.clone() });
     drop(loops);
     drop(earlier);
+    changes
+}
+
+/// What has changed for the connections of the loop that turns here; makes the loop known where it is not.
+#[cold]
+pub(crate) fn changes(cx: &Context<'_>) -> Arc<Changes> {
+    let remote = cx.remote();
+    match find(remote.loop_id()) {
+        Ok(known) => known.changes,
+        // A server's own loop.
+        Err(_) => register(remote, Weak::new()),
+    }
 }
 
 /// The loop is about to end.

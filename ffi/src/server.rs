@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use linkspan::Error;
-use linkspan::net::{Context, ListenOptions, Listener, ListenerId, Server, ServerOptions};
+use linkspan::net::{Context, Handler, ListenOptions, Listener, ListenerId, Server, ServerOptions};
 use linkspan::protocol::CloseCode;
 
 use crate::adopt::check_close;
@@ -303,10 +303,9 @@ impl State {
                 Stage::OnLoop(home.now(listen)??)
             }
             None => {
-                // Its first request makes each loop known: a callback may hand a name to another thread at once.
-                let server = Server::start(listener, self.options.clone(), |_| {
-                    Box::new(self.callbacks.of_own_loop(owner.clone()))
-                })?;
+                // The first event makes each loop known: a callback may hand a name to another thread at once.
+                let make = |_| -> Box<dyn Handler> { Box::new(self.callbacks.of(owner.clone())) };
+                let server = Server::start(listener, self.options.clone(), make)?;
                 Stage::OnThreads(Arc::new(Threads(server)))
             }
         };

@@ -12,7 +12,7 @@ fn root() -> PathBuf {
 }
 
 /// The public modules, in the order of the header: what is named stands before what names it.
-const SECTIONS: [&str; 13] = [
+const SECTIONS: [&str; 14] = [
     "bytes",
     "result",
     "library",
@@ -24,6 +24,7 @@ const SECTIONS: [&str; 13] = [
     "server",
     "client",
     "connection",
+    "changes",
     "adopt",
     "engine",
 ];

@@ -149,6 +149,17 @@ static void connections(void) {
     DEAD(linkspan_connection_close_info(nobody, NULL));
     CHECK(linkspan_connection_user(nobody) == NULL);
     DEAD(linkspan_connection_set_user(nobody, NULL));
+    DEAD(linkspan_connection_on_open(nobody, NULL, NULL));
+    DEAD(linkspan_connection_on_message(nobody, NULL, NULL));
+    DEAD(linkspan_connection_on_message_begin(nobody, NULL, NULL));
+    DEAD(linkspan_connection_on_message_part(nobody, NULL, NULL));
+    DEAD(linkspan_connection_on_message_end(nobody, NULL, NULL));
+    DEAD(linkspan_connection_on_ping(nobody, NULL, NULL));
+    DEAD(linkspan_connection_on_pong(nobody, NULL, NULL));
+    DEAD(linkspan_connection_on_drained(nobody, NULL, NULL));
+    DEAD(linkspan_connection_on_close_requested(nobody, NULL, NULL));
+    DEAD(linkspan_connection_on_error(nobody, NULL, NULL));
+    DEAD(linkspan_connection_on_close(nobody, NULL, NULL));
     CHECK(length == 7 && data == NULL);
 }
 

@@ -584,6 +584,11 @@ typedef struct linkspan_callbacks {
     linkspan_on_error on_error;
     // It is over.
     linkspan_on_close on_close;
+    // No function of this table is called with `user` any more: free what it points to. Called exactly once,
+    // on any thread; also when the function that was given the table fails, unless the table itself was not
+    // valid. A client's or an adopted connection's follows on_close; a server's comes when it has been freed
+    // and its last callback has returned, or, with a loop of yours, when that loop has been freed too.
+    void (*free_user)(void *user);
 } linkspan_callbacks;
 
 // Makes every field the default, and `size` right. May be called on any thread.

@@ -236,8 +236,9 @@ pub unsafe extern "C" fn linkspan_loop_adopt(
     guard(|| {
         // SAFETY: the pointers are as the comments say.
         unsafe {
-            let transport = Transport::host(Host::read(transport)?);
-            let (owner, adoption) = (guard::shared(event_loop)?, Adoption::read(options)?);
+            let (transport, adoption) = (Host::read(transport), Adoption::read(options));
+            let (transport, adoption) = (Transport::host(transport?), adoption?);
+            let owner = guard::shared(event_loop)?;
             adoption.finish(&owner, transport, connection)
         }
     })
@@ -257,9 +258,9 @@ pub unsafe extern "C" fn linkspan_loop_adopt_fd(
     guard(|| {
         // SAFETY: the pointers and the descriptor are as the comments say.
         unsafe {
-            let socket = Socket::from_fd(guard::owned_fd(fd)?);
-            let socket = socket.map_err(|source| Error::io("take over the socket", source))?;
-            let (owner, adoption) = (guard::shared(event_loop)?, Adoption::read(options)?);
+            let (fd, adoption) = (guard::owned_fd(fd), Adoption::read(options)?);
+            let socket = Socket::from_fd(fd?).map_err(|source| Error::io("take over the socket", source))?;
+            let owner = guard::shared(event_loop)?;
             adoption.finish(&owner, Transport::plain(socket), connection)
         }
     })
@@ -356,6 +357,7 @@ impl Adoption {
         // SAFETY: the caller's duty.
         unsafe {
             let options = guard::growing_or_default(options)?;
+            let callbacks = Callbacks::new(options.callbacks, options.user)?;
             let how = if options.handshake.is_null() {
                 How::Server(Arc::new(config::read(options.config)?))
             } else {
@@ -364,7 +366,7 @@ impl Adoption {
                 How::Agreed(handshake.config.clone(), handshake.agreed()?, target)
             };
             let unread = guard::bytes(options.unread, options.unread_bytes)?.to_vec();
-            Ok(Adoption { how, callbacks: Callbacks::new(options.callbacks, options.user)?, unread })
+            Ok(Adoption { how, callbacks, unread })
         }
     }
 

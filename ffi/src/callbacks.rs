@@ -128,6 +128,11 @@ pub struct linkspan_callbacks {
     pub on_error: linkspan_on_error,
     /// It is over.
     pub on_close: linkspan_on_close,
+    /// No function of this table is called with `user` any more: free what it points to. Called exactly once,
+    /// on any thread; also when the function that was given the table fails, unless the table itself was not
+    /// valid. A client's or an adopted connection's follows on_close; a server's comes when it has been freed
+    /// and its last callback has returned, or, with a loop of yours, when that loop has been freed too.
+    pub free_user: Option<unsafe extern "C" fn(user: *mut c_void)>,
 }
 
 // SAFETY: `repr(C)`, size first, optional functions only.
@@ -140,8 +145,20 @@ pub(crate) struct Callbacks {
     /// What has changed for connections of its loop. Its first event brings it, and makes the loop known to
     /// other threads.
     changes: Option<Arc<Changes>>,
-    /// A callback may call with the server as long as there are callbacks, whoever has freed it.
+    /// A callback may call with the server as long as there are callbacks, whoever has freed it; and with
+    /// `user`, which the server's own table frees.
     _server: Option<Arc<linkspan_server>>,
+    _freed: Option<FreeUser>,
+}
+
+/// C's free_user, called when no callback can come any more.
+struct FreeUser(unsafe extern "C" fn(user: *mut c_void), User);
+
+impl Drop for FreeUser {
+    fn drop(&mut self) {
+        // SAFETY: C's own function for this argument; whoever had the table is gone.
+        unsafe { self.0(self.1.0) }
+    }
 }
 
 impl Callbacks {
@@ -150,12 +167,13 @@ impl Callbacks {
     pub(crate) unsafe fn new(table: *const linkspan_callbacks, user: *mut c_void) -> Result<Callbacks, Failure> {
         // SAFETY: the caller's duty.
         let table = unsafe { guard::growing_or_default(table) }?;
-        Ok(Callbacks { table, user: User(user), changes: None, _server: None })
+        let freed = table.free_user.map(|function| FreeUser(function, User(user)));
+        Ok(Callbacks { table, user: User(user), changes: None, _server: None, _freed: freed })
     }
 
     /// The same for a server's connections.
     pub(crate) fn of(&self, server: Arc<linkspan_server>) -> Callbacks {
-        Callbacks { table: self.table, user: self.user, changes: None, _server: Some(server) }
+        Callbacks { table: self.table, user: self.user, changes: None, _server: Some(server), _freed: None }
     }
 
     /// Calls C's function for this event, if there is one.

@@ -54,7 +54,7 @@ pub unsafe extern "C" fn linkspan_connect(
 ) -> linkspan_status {
     guard(|| {
         // SAFETY: the pointers are as the comments say.
-        let (owner, (options, callbacks)) = unsafe { (guard::shared(event_loop)?, read(options)?) };
+        let ((options, callbacks), owner) = unsafe { (read(options)?, guard::shared(event_loop)?) };
         let id = owner.now(|cx| cx.connect_with(options, Box::new(callbacks)))??;
         // SAFETY: the pointer is as the comment says.
         if let Ok(out) = unsafe { Out::new(connection) } {
@@ -70,6 +70,7 @@ unsafe fn read(options: *const linkspan_client_options) -> Result<(ConnectOption
     // SAFETY: the caller's duty.
     unsafe {
         let options = guard::growing(options)?;
+        let callbacks = Callbacks::new(options.callbacks, options.user)?;
         let mut connect = ConnectOptions::new(Uri::parse(guard::string(options.url)?)?);
         connect.config = Arc::new(config::read(options.config)?);
         connect.tls = tls::client(options.tls)?;
@@ -79,6 +80,6 @@ unsafe fn read(options: *const linkspan_client_options) -> Result<(ConnectOption
             LINKSPAN_NEVER => connect.connect_timeout = Duration::MAX,
             milliseconds => connect.connect_timeout = Duration::from_millis(milliseconds),
         }
-        Ok((connect, Callbacks::new(options.callbacks, options.user)?))
+        Ok((connect, callbacks))
     }
 }

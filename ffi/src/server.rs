@@ -89,7 +89,7 @@ pub unsafe extern "C" fn linkspan_server_new(
 ) -> linkspan_status {
     guard(|| {
         // SAFETY: the pointers are as the comments say.
-        let (out, state) = unsafe { (Out::new(server)?, State::new(options)?) };
+        let (state, out) = unsafe { (State::new(options)?, Out::new(server)?) };
         guard::prepare();
         out.write(guard::handle(Arc::new(linkspan_server(Mutex::new(state)))));
         Ok(LINKSPAN_OK)
@@ -268,6 +268,7 @@ impl State {
         // SAFETY: the caller's duty.
         unsafe {
             let options = guard::growing_or_default(options)?;
+            let callbacks = Callbacks::new(options.callbacks, options.user)?;
             let mut listen = ListenOptions {
                 config: Arc::new(config::read(options.config)?),
                 tls: tls::server(options.tls)?,
@@ -277,7 +278,7 @@ impl State {
             let home = if options.event_loop.is_null() { None } else { Some(guard::shared(options.event_loop)?) };
             Ok(State {
                 options: ServerOptions { listen, loops: options.loops.max(1) as usize },
-                callbacks: Callbacks::new(options.callbacks, options.user)?,
+                callbacks,
                 home,
                 port: 0,
                 stage: Stage::New,

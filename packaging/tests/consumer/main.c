@@ -1,4 +1,5 @@
-/* What a program that uses the library does first: it echoes one message to itself. */
+/* What a program that uses the library does first: it asks what it has got, and echoes one message to itself.
+   TLS and DEFLATE say what the library must have. */
 #include <linkspan.h>
 
 #include <stdio.h>
@@ -29,6 +30,14 @@ static void on_close(void *user, linkspan_connection connection, const linkspan_
     linkspan_loop_stop(user);
 }
 
+static bool is_the_right_library(void) {
+    linkspan_tls *tls = NULL;
+    linkspan_status status = linkspan_tls_client_new(&tls);
+    linkspan_tls_free(tls);
+    return linkspan_abi_version() == LINKSPAN_ABI_VERSION && linkspan_has(LINKSPAN_FEATURE_TLS) == TLS &&
+           linkspan_has(LINKSPAN_FEATURE_DEFLATE) == DEFLATE && status == (TLS ? LINKSPAN_OK : LINKSPAN_UNSUPPORTED);
+}
+
 int main(void) {
     char url[64];
     linkspan_loop *loop = NULL;
@@ -38,6 +47,10 @@ int main(void) {
         .size = sizeof asking, .on_open = on_open, .on_message = on_message, .on_close = on_close};
     linkspan_server_options options = {.size = sizeof options, .callbacks = &serving};
     linkspan_client_options client = {.size = sizeof client, .url = url, .callbacks = &asking};
+    if (!is_the_right_library()) {
+        fprintf(stderr, "this is another library than was asked for\n");
+        return 1;
+    }
     if (linkspan_server_new(&options, &server) || linkspan_server_listen(server, NULL, 0) ||
         linkspan_server_start(server) || linkspan_loop_new(&loop)) {
         fprintf(stderr, "%s\n", linkspan_last_error());

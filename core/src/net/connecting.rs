@@ -42,6 +42,7 @@ impl Turn<'_> {
         if let Mode::WebSocket(engine) = &mut connection.mode {
             engine.connected(now);
         }
+        self.inner.metrics.connected.add(1);
     }
 
     /// No socket: `on_error`, and the engine tells the end.
@@ -51,6 +52,7 @@ impl Turn<'_> {
         if let Mode::WebSocket(engine) = &mut connection.mode {
             engine.lost(now);
         }
+        self.inner.metrics.connect_failures.add(1);
         // The application's own `abort` is no error.
         if !matches!(error, Error::Misuse(Misuse::Closed)) {
             self.handler.on_error(&mut Context { inner: self.inner, rest: &[] }, self.id, error);

@@ -248,18 +248,19 @@ impl Connection {
         }
     }
 
-    /// Something was queued: it leaves at the end of the turn, or at once when much waits.
+    /// Something was queued: it leaves at the end of the turn, or at once when much waits; `written` is told
+    /// how many bytes that wrote.
     #[inline]
-    pub(super) fn after_send(&mut self) -> Sent {
+    pub(super) fn after_send(&mut self, written: &mut usize) -> Sent {
         if self.outgoing_bytes() <= self.config().high_water_bytes.min(GATHER) {
             return Sent::Accepted;
         }
-        self.after_much()
+        self.after_much(written)
     }
 
     #[cold]
-    fn after_much(&mut self) -> Sent {
-        self.flush();
+    fn after_much(&mut self, written: &mut usize) -> Sent {
+        *written += self.flush();
         if self.outgoing_bytes() > self.config().high_water_bytes {
             self.is_high = true;
             return Sent::Buffered;
@@ -319,10 +320,11 @@ impl Connection {
         }
     }
 
-    /// Writes what waits, as far as the stream takes it.
+    /// Writes what waits, as far as the stream takes it: how many bytes.
     #[inline(always)]
-    pub(super) fn flush(&mut self) {
-        let Some(transport) = &mut self.transport else { return };
+    pub(super) fn flush(&mut self) -> usize {
+        let mut flushed = 0;
+        let Some(transport) = &mut self.transport else { return flushed };
         while !self.is_blocked && !self.is_broken {
             let outbox = match &self.mode {
                 Mode::WebSocket(engine) => engine.outbox(),
@@ -337,11 +339,14 @@ impl Connection {
                 write(transport, &[IoSlice::new(outbox.front())])
             };
             match written {
-                Written::Bytes(n) => match &mut self.mode {
-                    Mode::WebSocket(engine) => engine.sent(n),
-                    Mode::Raw(raw) => raw.outbox.sent(n),
-                    Mode::Connecting(_) => {}
-                },
+                Written::Bytes(n) => {
+                    flushed += n;
+                    match &mut self.mode {
+                        Mode::WebSocket(engine) => engine.sent(n),
+                        Mode::Raw(raw) => raw.outbox.sent(n),
+                        Mode::Connecting(_) => {}
+                    }
+                }
                 Written::Blocked => self.is_blocked = true,
                 Written::Broken => self.is_broken = true,
             }
@@ -357,6 +362,7 @@ impl Connection {
                 },
             }
         }
+        flushed
     }
 }
 

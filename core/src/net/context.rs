@@ -190,12 +190,18 @@ impl Context<'_> {
     #[inline]
     pub fn send(&mut self, id: ConnectionId, kind: MessageKind, data: &[u8]) -> Result<Sent, Error> {
         let connection = self.inner.live(id)?;
-        if data.len() < DIRECT {
-            websocket(&mut connection.mode)?.send(kind, data)?;
+        let mut written = 0;
+        let accepted = if data.len() < DIRECT {
+            websocket(&mut connection.mode)?.send(kind, data)
         } else {
-            send_direct(connection, kind, data)?;
+            send_direct(connection, kind, data, &mut written)
+        };
+        if let Err(misuse) = accepted {
+            return Err(self.refused(misuse));
         }
-        let sent = connection.after_send();
+        let sent = connection.after_send(&mut written);
+        self.inner.metrics.sent(data.len());
+        self.inner.metrics.written_bytes.add(written as u64);
         self.inner.enqueue(id);
         Ok(sent)
     }
@@ -208,20 +214,22 @@ impl Context<'_> {
         data: &[u8],
         fin: bool,
     ) -> Result<Sent, Error> {
-        self.engine_mut(id)?.send_fragment(kind, data, fin)?;
-        Ok(self.after_send(id))
+        let sent = self.engine_mut(id)?.send_fragment(kind, data, fin);
+        self.after_fragment(id, sent, data.len(), fin)
     }
 
     /// Sends a whole message without copying it, where no mask and no compression stand in the way.
     pub fn send_chunk(&mut self, id: ConnectionId, kind: MessageKind, data: Chunk) -> Result<Sent, Error> {
-        self.engine_mut(id)?.send_chunk(kind, data)?;
-        Ok(self.after_send(id))
+        let bytes = data.bytes().len();
+        let sent = self.engine_mut(id)?.send_chunk(kind, data);
+        self.after_fragment(id, sent, bytes, true)
     }
 
     /// What another thread was told is accepted: however much waits now.
     pub(super) fn send_accepted(&mut self, id: ConnectionId, kind: MessageKind, data: Chunk) -> Result<Sent, Error> {
-        self.engine_mut(id)?.send_accepted(kind, data)?;
-        Ok(self.after_send(id))
+        let bytes = data.bytes().len();
+        let sent = self.engine_mut(id)?.send_accepted(kind, data);
+        self.after_fragment(id, sent, bytes, true)
     }
 
     /// What another thread was told is accepted: however much waits now.
@@ -232,8 +240,8 @@ impl Context<'_> {
         data: &[u8],
         fin: bool,
     ) -> Result<Sent, Error> {
-        self.engine_mut(id)?.send_fragment_accepted(kind, data, fin)?;
-        Ok(self.after_send(id))
+        let sent = self.engine_mut(id)?.send_fragment_accepted(kind, data, fin);
+        self.after_fragment(id, sent, data.len(), fin)
     }
 
     /// Sends a ping of at most 125 bytes.
@@ -281,7 +289,7 @@ impl Context<'_> {
         let Mode::Raw(raw) = &mut self.inner.live(id)?.mode else { return Err(Misuse::NotOpen.into()) };
         let limit = raw.config.max_outbox_bytes;
         if raw.outbox.len() + bytes.len() > limit {
-            return Err(Misuse::OutboxFull { limit }.into());
+            return Err(self.refused(Misuse::OutboxFull { limit }));
         }
         self.write_accepted(id, bytes)
     }
@@ -437,26 +445,49 @@ impl Context<'_> {
     }
 
     fn engine_mut(&mut self, id: ConnectionId) -> Result<&mut Engine, Error> {
-        websocket(&mut self.inner.live(id)?.mode)
+        Ok(websocket(&mut self.inner.live(id)?.mode)?)
+    }
+
+    /// A fragment, or a whole message, was accepted or refused.
+    fn after_fragment(
+        &mut self,
+        id: ConnectionId,
+        accepted: Result<(), Misuse>,
+        bytes: usize,
+        is_last: bool,
+    ) -> Result<Sent, Error> {
+        if let Err(misuse) = accepted {
+            return Err(self.refused(misuse));
+        }
+        self.inner.metrics.sent_messages.add(is_last.into());
+        self.inner.metrics.sent_bytes.add(bytes as u64);
+        Ok(self.after_send(id))
+    }
+
+    /// Counts what was refused because too much waits.
+    #[cold]
+    fn refused(&mut self, misuse: Misuse) -> Error {
+        if matches!(misuse, Misuse::OutboxFull { .. }) {
+            self.inner.metrics.refused_full.add(1);
+        }
+        misuse.into()
     }
 
     /// What was sent leaves at the end of the connection's turn, or at once when much waits.
     #[inline]
     fn after_send(&mut self, id: ConnectionId) -> Sent {
-        match self.inner.find(id) {
-            Some(connection) => {
-                let sent = connection.after_send();
-                self.inner.enqueue(id);
-                sent
-            }
-            None => Sent::Accepted,
-        }
+        let Some(connection) = self.inner.find(id) else { return Sent::Accepted };
+        let mut written = 0;
+        let sent = connection.after_send(&mut written);
+        self.inner.metrics.written_bytes.add(written as u64);
+        self.inner.enqueue(id);
+        sent
     }
 }
 
 /// Sends a large message, as far as the stream takes it without copying it.
 #[inline(never)]
-fn send_direct(connection: &mut Connection, kind: MessageKind, data: &[u8]) -> Result<(), Error> {
+fn send_direct(connection: &mut Connection, kind: MessageKind, data: &[u8], written: &mut usize) -> Result<(), Misuse> {
     let Connection { mode, transport, is_blocked, is_broken, .. } = connection;
     let write = |slices: &[IoSlice<'_>]| {
         let Some(transport) = transport else { return 0 };
@@ -464,19 +495,22 @@ fn send_direct(connection: &mut Connection, kind: MessageKind, data: &[u8]) -> R
             return 0;
         }
         match write(transport, slices) {
-            Written::Bytes(n) => return n,
+            Written::Bytes(n) => {
+                *written += n;
+                return n;
+            }
             Written::Blocked => *is_blocked = true,
             Written::Broken => *is_broken = true,
         }
         0
     };
-    Ok(websocket(mode)?.send_through(kind, data, write)?)
+    websocket(mode)?.send_through(kind, data, write)
 }
 
 #[inline]
-fn websocket(mode: &mut Mode) -> Result<&mut Engine, Error> {
+fn websocket(mode: &mut Mode) -> Result<&mut Engine, Misuse> {
     match mode {
         Mode::WebSocket(engine) => Ok(engine),
-        Mode::Raw(_) | Mode::Connecting(_) => Err(Misuse::NotOpen.into()),
+        Mode::Raw(_) | Mode::Connecting(_) => Err(Misuse::NotOpen),
     }
 }

@@ -131,9 +131,12 @@ impl EventLoop {
             Err(source) => return Err(Error::io("wait for events", source)),
         }
         self.inner.tick();
+        self.inner.metrics.turns.add(1);
         // 2: what other threads have asked for.
         if self.inner.shared.is_woken() {
-            for command in self.inner.shared.take() {
+            let commands = self.inner.shared.take();
+            self.inner.metrics.commands.add(commands.len() as u64);
+            for command in commands {
                 self.inner.obey(command);
             }
         }
@@ -214,7 +217,12 @@ impl EventLoop {
         let Some(connection) = self.inner.find(id) else { return };
         connection.armed = NEVER;
         match &mut connection.mode {
-            Mode::WebSocket(engine) => engine.handle_timeout(now),
+            Mode::WebSocket(engine) => {
+                let before = engine.pinged_at();
+                engine.handle_timeout(now);
+                let pinged = engine.pinged_at();
+                self.inner.metrics.pings.add((pinged.is_some() && pinged != before).into());
+            }
             Mode::Raw(raw) => connection.is_broken |= raw.deadline.is_some_and(|deadline| deadline <= now),
             // Its next step looks at the time.
             Mode::Connecting(_) => {}

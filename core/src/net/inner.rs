@@ -12,6 +12,7 @@ use super::connection::{Connection, ConnectionId, Mode};
 use super::context::{Context, HandlerId, Sent};
 use super::handler::Handler;
 use super::listening::Listening;
+use super::metrics::Counters;
 use super::remote::{Command, Remote, Shared};
 use super::timers::Timers;
 use crate::clock;
@@ -22,6 +23,8 @@ use crate::transport::Transport;
 /// A loop's connections, handlers, listeners and deadlines.
 pub(super) struct Inner {
     pub(super) shared: Arc<Shared>,
+    /// The same as `shared` holds.
+    pub(super) metrics: Arc<Counters>,
     pub(super) registry: Registry,
     /// Read once a turn.
     pub(super) now: Time,
@@ -57,6 +60,7 @@ pub(super) struct Drain {
 impl Inner {
     pub(super) fn new(shared: Arc<Shared>, registry: Registry) -> Inner {
         Inner {
+            metrics: shared.metrics.clone(),
             shared,
             registry,
             now: Time::ZERO,
@@ -152,6 +156,7 @@ impl Inner {
             self.connections.remove(id.slot());
         }
         self.shared.connections.fetch_sub(1, Ordering::Relaxed);
+        self.metrics.waiting_bytes.add(connection.shown_waiting.wrapping_neg());
         if connection.owns_handler {
             self.leaving.push(HandlerId(connection.handler));
         }

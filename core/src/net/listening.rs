@@ -77,6 +77,7 @@ pub(super) fn accept(inner: &mut Inner, index: usize) {
             Ok(Some(socket)) => place(inner, index, socket),
             Ok(None) => return,
             Err(_) => {
+                inner.metrics.accept_failures.add(1);
                 // No descriptors, no memory: those who wait stay in the system's queue for a while.
                 listening.resume_at = Some(inner.now.after(REST));
                 return;
@@ -119,7 +120,7 @@ fn welcome(inner: &mut Inner, options: &ListenOptions, socket: Socket, handler: 
         Some(tls) => Transport::tls_server(socket, tls),
     };
     let Ok(transport) = transport else { return };
-    let _ = match options.heads {
+    let welcomed = match options.heads {
         Heads::Parsed => {
             let engine = Engine::server(options.config.clone(), inner.now);
             inner.insert(Connection::new(Mode::WebSocket(engine), Some(transport), Vec::new(), handler.0))
@@ -129,4 +130,5 @@ fn welcome(inner: &mut Inner, options: &ListenOptions, socket: Socket, handler: 
             inner.insert(Connection::new(Mode::Raw(Box::new(raw)), Some(transport), Vec::new(), handler.0))
         }
     };
+    inner.metrics.accepted.add(welcomed.is_ok().into());
 }

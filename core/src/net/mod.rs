@@ -13,6 +13,7 @@ mod handler;
 mod inner;
 mod listener;
 mod listening;
+mod metrics;
 mod raw;
 mod remote;
 mod server;
@@ -25,6 +26,7 @@ pub use self::context::{Adopt, Context, HandlerId, ListenerId, ReadyState, Sent}
 pub use self::event_loop::EventLoop;
 pub use self::handler::{Decision, Handler};
 pub use self::listener::{Heads, ListenOptions, Listener};
+pub use self::metrics::{FaultCounts, Metrics, RoundTrips};
 pub use self::remote::Remote;
 pub use self::server::{Server, ServerOptions};
 pub use crate::connector::{Answer, ConnectOptions, Connecting, Resolve, Step, SystemResolver};

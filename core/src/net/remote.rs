@@ -11,6 +11,7 @@ use mio::Waker;
 
 use super::connection::ConnectionId;
 use super::context::{Context, ReadyState, Sent};
+use super::metrics::{Counters, Metrics};
 use super::table::LoopName;
 use crate::error::Error;
 use crate::protocol::handshake::{Accept, Reject};
@@ -35,6 +36,8 @@ pub(super) struct Shared {
     is_gone: AtomicBool,
     /// Connections of this loop, for placing new ones.
     pub(super) connections: AtomicUsize,
+    /// On its own: the loop writes here for every message, and must not share a line with the queue.
+    pub(super) metrics: Arc<Counters>,
 }
 
 impl Shared {
@@ -46,6 +49,7 @@ impl Shared {
             is_woken: AtomicBool::new(false),
             is_gone: AtomicBool::new(false),
             connections: AtomicUsize::new(0),
+            metrics: Arc::default(),
         }
     }
 
@@ -55,7 +59,11 @@ impl Shared {
 
     /// Makes the loop turn. One wake a batch: the loop clears the flag before it takes the queue.
     pub(super) fn wake(&self) -> io::Result<()> {
-        if self.is_woken.swap(true, Ordering::SeqCst) { Ok(()) } else { self.waker.wake() }
+        if self.is_woken.swap(true, Ordering::SeqCst) {
+            return Ok(());
+        }
+        self.metrics.wakes.add(1);
+        self.waker.wake()
     }
 
     /// The loop takes everything that was queued; what comes later wakes it again.
@@ -196,6 +204,15 @@ impl Remote {
         entry.map_or(0, |entry| entry.buffered())
     }
 
+    /// What the loop has counted, at once.
+    pub fn metrics(&self) -> Metrics {
+        Metrics {
+            connections: self.shared.connections.load(Ordering::Relaxed) as u64,
+            queued_commands: self.shared.queue().len() as u64,
+            ..self.shared.metrics.read()
+        }
+    }
+
     /// Closes every connection, accepts no more, and ends `run` when all are gone or at the deadline.
     pub fn drain(&self, code: CloseCode, reason: &str, deadline: Duration) -> Result<(), Error> {
         let reason = reason.to_owned();
@@ -233,6 +250,7 @@ impl Remote {
         }
         let bytes = bytes as u64;
         if let Some(limit) = entry.is_full(bytes) {
+            self.shared.metrics.refused_full.add(1);
             return Err(Misuse::OutboxFull { limit }.into());
         }
         entry.add_queued(bytes);

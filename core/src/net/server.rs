@@ -11,6 +11,7 @@ use super::event_loop::EventLoop;
 use super::handler::Handler;
 use super::listener::{ListenOptions, Listener};
 use super::listening::Listening;
+use super::metrics::Metrics;
 use super::remote::Remote;
 use crate::error::Error;
 use crate::protocol::CloseCode;
@@ -88,6 +89,15 @@ impl Server {
     /// Its loops, for verbs on their connections and for [`Remote::run`].
     pub fn remotes(&self) -> &[Remote] {
         &self.remotes
+    }
+
+    /// What all its loops have counted, at once.
+    pub fn metrics(&self) -> Metrics {
+        let mut sum = Metrics::default();
+        for remote in &self.remotes {
+            sum.add(&remote.metrics());
+        }
+        sum
     }
 
     /// Accepts no more, closes every connection with `code`, and lets the loops end when all are gone; what

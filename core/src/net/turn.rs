@@ -45,10 +45,14 @@ impl Turn<'_> {
                     continue;
                 }
             }
-            connection.flush();
-            if connection.is_idle() {
+            let written = connection.flush();
+            let is_idle = connection.is_idle();
+            if is_idle {
                 connection.reclaim(gather);
-            } else {
+            }
+            self.inner.metrics.read_bytes.add(spent as u64);
+            self.inner.metrics.written_bytes.add(written as u64);
+            if !is_idle {
                 self.conclude(gather);
             }
             return is_hungry;
@@ -117,14 +121,16 @@ impl Turn<'_> {
 
     /// TLS and the opening handshake of a client say why; a stream that breaks later just ends (1006).
     fn stream_failed(&mut self, error: io::Error) {
+        let is_tls = error.kind() == io::ErrorKind::InvalidData;
+        self.inner.metrics.tls_failures.add(is_tls.into());
         let Some(connection) = self.connection() else { return };
         let is_opening = connection.ready_state() == ReadyState::Connecting;
         if !connection.is_announced || connection.is_told {
             return;
         }
-        let error = match error.kind() {
-            io::ErrorKind::InvalidData => Error::Tls(error.to_string()),
-            _ if is_opening => Error::io("read the server's answer", error),
+        let error = match error {
+            error if is_tls => Error::Tls(error.to_string()),
+            error if is_opening => Error::io("read the server's answer", error),
             _ => return,
         };
         self.handler.on_error(&mut Context { inner: self.inner, rest: &[] }, self.id, &error);
@@ -146,6 +152,7 @@ impl Turn<'_> {
         let mut input = Input::pooled(bytes, self.pool);
         while let Some(Connection { mode: Mode::WebSocket(engine), .. }) = self.inner.find(id) {
             if let Some((kind, data)) = engine.next_message(now, &mut input) {
+                self.inner.metrics.received(data.len());
                 self.handler.on_message(&mut Context { inner: self.inner, rest: input.rest() }, id, kind, data);
                 if input.is_empty() {
                     return;
@@ -234,7 +241,9 @@ impl Turn<'_> {
         let now = self.inner.now;
         loop {
             let Some(connection) = self.inner.find(self.id) else { return };
-            connection.flush();
+            let written = connection.flush();
+            self.inner.metrics.written_bytes.add(written as u64);
+            let Some(connection) = self.inner.find(self.id) else { return };
             let is_broken = connection.is_broken;
             match &mut connection.mode {
                 Mode::WebSocket(engine) => {
@@ -327,12 +336,14 @@ impl Turn<'_> {
         }
         let (state, waiting) = (connection.ready_state(), connection.buffered_amount());
         let has_changed = state != connection.shown_state || waiting != connection.shown_waiting;
+        let more_waiting = waiting.wrapping_sub(connection.shown_waiting);
         (connection.shown_state, connection.shown_waiting) = (state, waiting);
         let due = connection.next_timeout().filter(|at| *at < connection.armed);
         if let Some(at) = due {
             connection.armed = at;
             self.inner.timers.push(at, id);
         }
+        self.inner.metrics.waiting_bytes.add(more_waiting);
         if has_changed && let Some(entry) = self.inner.shared.name.table.find(id) {
             entry.update(state, waiting);
         }
@@ -349,18 +360,29 @@ fn tell<'b>(
 ) -> Option<Payload<'b>> {
     match event {
         Event::Message(message) => {
+            cx.inner.metrics.received(message.data.len());
             handler.on_message(cx, id, message.kind, &message.data);
             return Some(message.data);
         }
         Event::MessagePart(data) => {
+            cx.inner.metrics.received_bytes.add(data.len() as u64);
             handler.on_message_part(cx, id, &data);
             return Some(data);
         }
         Event::MessageBegin(kind) => handler.on_message_begin(cx, id, kind),
-        Event::MessageEnd => handler.on_message_end(cx, id),
+        Event::MessageEnd => {
+            cx.inner.metrics.received_messages.add(1);
+            handler.on_message_end(cx, id);
+        }
         Event::Ping(data) => handler.on_ping(cx, id, &data),
-        Event::Pong(data) => handler.on_pong(cx, id, &data),
+        Event::Pong(data) => {
+            if data.is_empty() {
+                count_round_trip(cx, id);
+            }
+            handler.on_pong(cx, id, &data);
+        }
         Event::Open => {
+            cx.inner.metrics.opened.add(1);
             show_open(cx, id);
             handler.on_open(cx, id);
         }
@@ -375,6 +397,16 @@ fn tell<'b>(
         Event::Closed(info) => tell_close(handler, cx, id, &info),
     }
     None
+}
+
+/// A pong that a keepalive ping waits for.
+fn count_round_trip(cx: &mut Context<'_>, id: ConnectionId) {
+    let now = cx.inner.now;
+    if let Some(Connection { mode: Mode::WebSocket(engine), .. }) = cx.inner.find(id)
+        && let Some(round_trip) = engine.take_round_trip(now)
+    {
+        cx.inner.metrics.answered(round_trip);
+    }
 }
 
 /// Another thread that `on_open` tells of the connection may send at once.
@@ -404,6 +436,10 @@ fn decide(cx: &mut Context<'_>, id: ConnectionId, decision: Decision) {
 pub(super) fn tell_close(handler: &mut dyn Handler, cx: &mut Context<'_>, id: ConnectionId, info: &CloseInfo) {
     let Ok(connection) = cx.inner.live(id) else { return };
     let is_announced = connection.is_announced;
+    if let Mode::WebSocket(engine) = &connection.mode {
+        let was_open = engine.was_open();
+        cx.inner.metrics.ended(info, was_open);
+    }
     if is_announced {
         if let Some(fault) = &info.fault {
             handler.on_error(cx, id, &Error::Fault(fault.clone()));

@@ -21,6 +21,7 @@ mod sending;
 
 use std::io::IoSlice;
 use std::sync::Arc;
+use std::time::Duration;
 
 use self::closing::Closing;
 use self::opening::Opening;
@@ -117,7 +118,19 @@ pub struct Engine {
     is_paused: bool,
     /// A ping of ours waits for a sign of life.
     is_probing: bool,
+    /// The keepalive ping that no pong has answered yet, while the deadline still tells when it was sent.
+    pinged: Pinged,
     end_of_input: bool,
+}
+
+/// How a keepalive ping set the next deadline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pinged {
+    Not,
+    /// By `Config::pong_timeout`.
+    Probing,
+    /// By `Config::ping_interval`.
+    Unwatched,
 }
 
 impl Engine {
@@ -140,6 +153,7 @@ impl Engine {
             untold_open: false,
             is_paused: false,
             is_probing: false,
+            pinged: Pinged::Not,
             end_of_input: false,
         }
     }
@@ -378,6 +392,33 @@ impl Engine {
         deflate.map(|parameters| parameters.to_string()).unwrap_or_default()
     }
 
+    /// Whether it ever was open: the opening handshake was completed.
+    pub fn was_open(&self) -> bool {
+        match self.phase {
+            Phase::Opening => false,
+            Phase::Open | Phase::CloseSent | Phase::CloseReceived => true,
+            Phase::Failing | Phase::Closed => self.closing.as_ref().is_some_and(|closing| closing.was_open),
+        }
+    }
+
+    /// When the keepalive ping was sent that no pong has answered yet; nothing once its deadline has passed.
+    pub fn pinged_at(&self) -> Option<Time> {
+        let interval = match self.pinged {
+            Pinged::Not => return None,
+            Pinged::Probing => self.config.pong_timeout,
+            Pinged::Unwatched => self.config.ping_interval,
+        };
+        self.deadlines.at(Kind::Keepalive).map(|at| at.before(interval))
+    }
+
+    /// How long the keepalive ping was on its way that this pong answers; asked once, when
+    /// [`Event::Pong`] is told without a payload, as keepalive pings have none.
+    pub fn take_round_trip(&mut self, now: Time) -> Option<Duration> {
+        let sent = self.pinged_at()?;
+        self.pinged = Pinged::Not;
+        Some(now.since(sent))
+    }
+
     /// Client: the URL that was asked for. Server: the request's target; "/" before there is one.
     pub fn url(&self) -> &str {
         self.about.as_ref().map_or("/", |about| &about.url)
@@ -428,6 +469,7 @@ impl Engine {
     fn keepalive_due(&mut self, now: Time) {
         let interval = if self.is_probing { self.config.pong_timeout } else { self.config.ping_interval };
         let silent = now.since(self.heard).as_millis() as u64;
+        self.pinged = Pinged::Not;
         if silent < interval {
             // Heard in between: the interval counts from then.
             self.is_probing = false;
@@ -439,6 +481,7 @@ impl Engine {
             // RFC 6455 5.5.2: a ping may serve as a keepalive.
             self.is_probing = self.config.pong_timeout != 0 && !self.is_paused;
             self.write_control(super::frame::OpCode::Ping, &[]);
+            self.pinged = if self.is_probing { Pinged::Probing } else { Pinged::Unwatched };
             let next = if self.is_probing { self.config.pong_timeout } else { self.config.ping_interval };
             self.deadlines.set(Kind::Keepalive, now, next);
         }

@@ -171,47 +171,61 @@ impl Fault {
             | Fault::CloseTimeout => 0,
         }
     }
+}
 
-    /// A name that never changes, for counting and for logs.
-    pub fn rule(&self) -> &'static str {
-        match self {
-            Fault::ReservedBits(_) => "reserved-bits",
-            Fault::ReservedOpcode(_) => "reserved-opcode",
-            Fault::Unmasked => "unmasked",
-            Fault::Masked => "masked",
-            Fault::ControlTooLong(_) => "control-too-long",
-            Fault::ControlFragmented => "control-fragmented",
-            Fault::LengthTooLong => "length-too-long",
-            Fault::LengthNotMinimal(_) => "length-not-minimal",
-            Fault::UnexpectedContinuation => "unexpected-continuation",
-            Fault::ExpectedContinuation => "expected-continuation",
-            Fault::FrameTooBig { .. } => "frame-too-big",
-            Fault::MessageTooBig { .. } => "message-too-big",
-            Fault::TooManyFragments(_) => "too-many-fragments",
-            Fault::InvalidUtf8 { .. } => "invalid-utf8",
-            Fault::CloseTooShort => "close-too-short",
-            Fault::CloseCodeInvalid(_) => "close-code-invalid",
-            Fault::CloseReasonNotUtf8 => "close-reason-not-utf8",
-            Fault::DeflateInvalid => "deflate-invalid",
-            Fault::HeadTooLong(_) => "head-too-long",
-            Fault::TooManyHeaders(_) => "too-many-headers",
-            Fault::HeadMalformed(_) => "head-malformed",
-            Fault::MethodNotGet => "method-not-get",
-            Fault::VersionUnsupported => "version-unsupported",
-            Fault::HeaderMissing(_) => "header-missing",
-            Fault::HeaderInvalid(_) => "header-invalid",
-            Fault::BodyOnUpgrade => "body-on-upgrade",
-            Fault::OriginNotAllowed => "origin-not-allowed",
-            Fault::Refused(_) => "refused",
-            Fault::AnswerInvalid(_) => "answer-invalid",
-            Fault::ProxyRefused(_) => "proxy-refused",
-            Fault::HandshakeTimeout => "handshake-timeout",
-            Fault::MessageTimeout => "message-timeout",
-            Fault::WriteTimeout => "write-timeout",
-            Fault::PongTimeout => "pong-timeout",
-            Fault::CloseTimeout => "close-timeout",
+/// Gives every fault its name: a fault without one does not compile.
+macro_rules! rules {
+    ($($fault:ident: $name:literal,)*) => {
+        impl Fault {
+            /// The names of all rules, in an order that only grows at its end.
+            pub const RULES: &[&'static str] = &[$($name,)*];
+
+            /// A name that never changes, for counting and for logs.
+            pub fn rule(&self) -> &'static str {
+                match self {
+                    $(Fault::$fault { .. } => $name,)*
+                }
+            }
         }
-    }
+    };
+}
+
+rules! {
+    ReservedBits: "reserved-bits",
+    ReservedOpcode: "reserved-opcode",
+    Unmasked: "unmasked",
+    Masked: "masked",
+    ControlTooLong: "control-too-long",
+    ControlFragmented: "control-fragmented",
+    LengthTooLong: "length-too-long",
+    LengthNotMinimal: "length-not-minimal",
+    UnexpectedContinuation: "unexpected-continuation",
+    ExpectedContinuation: "expected-continuation",
+    FrameTooBig: "frame-too-big",
+    MessageTooBig: "message-too-big",
+    TooManyFragments: "too-many-fragments",
+    InvalidUtf8: "invalid-utf8",
+    CloseTooShort: "close-too-short",
+    CloseCodeInvalid: "close-code-invalid",
+    CloseReasonNotUtf8: "close-reason-not-utf8",
+    DeflateInvalid: "deflate-invalid",
+    HeadTooLong: "head-too-long",
+    TooManyHeaders: "too-many-headers",
+    HeadMalformed: "head-malformed",
+    MethodNotGet: "method-not-get",
+    VersionUnsupported: "version-unsupported",
+    HeaderMissing: "header-missing",
+    HeaderInvalid: "header-invalid",
+    BodyOnUpgrade: "body-on-upgrade",
+    OriginNotAllowed: "origin-not-allowed",
+    Refused: "refused",
+    AnswerInvalid: "answer-invalid",
+    ProxyRefused: "proxy-refused",
+    HandshakeTimeout: "handshake-timeout",
+    MessageTimeout: "message-timeout",
+    WriteTimeout: "write-timeout",
+    PongTimeout: "pong-timeout",
+    CloseTimeout: "close-timeout",
 }
 
 impl fmt::Display for Fault {

@@ -27,6 +27,11 @@ impl Time {
         Time(self.0.saturating_add(milliseconds))
     }
 
+    /// This moment and `milliseconds` less; the point of origin is never passed.
+    pub(crate) const fn before(self, milliseconds: u64) -> Time {
+        Time(self.0.saturating_sub(milliseconds))
+    }
+
     /// How long from `earlier` to this moment; zero when `earlier` is later.
     pub const fn since(self, earlier: Time) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
@@ -75,6 +80,10 @@ impl Deadlines {
 
     pub(crate) fn is_set(&self, kind: Kind) -> bool {
         self.0[kind as usize] != UNSET
+    }
+
+    pub(crate) fn at(&self, kind: Kind) -> Option<Time> {
+        self.is_set(kind).then_some(self.0[kind as usize])
     }
 
     /// The earliest deadline of all.

@@ -10,6 +10,7 @@ mod clients;
 mod ends;
 mod handshakes;
 mod hosts;
+mod metrics;
 mod pressure;
 mod raw;
 mod remote;

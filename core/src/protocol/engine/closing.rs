@@ -12,6 +12,8 @@ use super::{Engine, Phase, Role, Shutdown};
 #[derive(Debug)]
 pub(super) struct Closing {
     pub(super) info: CloseInfo,
+    /// The opening handshake was completed.
+    pub(super) was_open: bool,
     /// Our close frame is queued, or none will be.
     is_answered: bool,
     /// `Event::CloseRequested` is still to be told.
@@ -101,7 +103,8 @@ impl Engine {
     /// The end is certain, or begun; `Closed` follows when everything has left.
     pub(super) fn conclude(&mut self, now: Time, phase: Phase, mut info: CloseInfo) {
         info.unsent_bytes += self.closing.as_ref().map_or(0, |closing| closing.info.unsent_bytes);
-        self.closing = Some(Box::new(Closing { info, is_answered: true, untold_request: false }));
+        let was_open = self.was_open();
+        self.closing = Some(Box::new(Closing { info, was_open, is_answered: true, untold_request: false }));
         self.enter(phase, now);
     }
 
@@ -127,15 +130,13 @@ impl Engine {
         self.payload_waiting = 0;
         self.deadlines.clear(Kind::Write);
         self.end_of_input = true;
-        let mut info = match self.closing.take() {
+        let mut info = match &self.closing {
             // What the peer's close frame said stands, but not every byte has left.
             Some(closing) if self.phase != Phase::CloseSent => {
                 let clean = closing.info.clean && closing.is_answered && !lost_something;
-                CloseInfo { clean, ..closing.info }
+                CloseInfo { clean, unsent_bytes: 0, ..closing.info.clone() }
             }
-            Some(closing) => {
-                CloseInfo { unsent_bytes: closing.info.unsent_bytes, ..CloseInfo::abnormal(Side::Local, fault) }
-            }
+            Some(_) => CloseInfo::abnormal(Side::Local, fault),
             None => CloseInfo::abnormal(begun_by, fault),
         };
         info.unsent_bytes += unsent_bytes;

@@ -800,9 +800,26 @@ typedef struct linkspan_client_options {
     const linkspan_header *headers;
     // How many.
     size_t header_count;
-    // Finding the host and connecting to it, in milliseconds; the opening handshake has a timeout of its own.
-    // Default 10000.
+    // From the start to a stream on which the opening handshake can begin (which has a timeout of its own, in
+    // linkspan_config), in milliseconds: all the phases below together. Default 30000: two tries over a bad line.
     uint64_t connect_timeout;
+    // The proxy's URL, ended by a NUL: http://, https:// (TLS to the proxy), socks5:// (we resolve the server's
+    // name) or socks5h:// (the proxy does), then user:password@ where it wants them, host and port. "" for none.
+    // NULL: as the environment says at the time of linkspan_connect. That is https_proxy or HTTPS_PROXY for wss,
+    // http_proxy for ws, then all_proxy or ALL_PROXY; but none for what no_proxy or NO_PROXY lists (names,
+    // addresses, 10.0.0.0/8, each with :port or without, or *), for localhost and for loopback addresses.
+    const char *proxy;
+    // Whom to trust, for TLS to an https:// proxy. NULL: the system's certificate store.
+    const linkspan_tls *proxy_tls;
+    // Finding the addresses of one name, in milliseconds. Default 10000: the system's resolver asks a second
+    // server after 5 s.
+    uint64_t resolve_timeout;
+    // TCP, over all addresses, in milliseconds. Default 20000: the fifth SYN is sent after 15 s.
+    uint64_t tcp_timeout;
+    // What the proxy needs to reach the server, in milliseconds. Default 20000: as long as TCP.
+    uint64_t proxy_timeout;
+    // One TLS handshake, in milliseconds. Default 10000: three round trips and a slow machine.
+    uint64_t tls_timeout;
 } linkspan_client_options;
 
 // Opens a connection, served by this loop: on_open follows, or on_error and on_close; never inside this

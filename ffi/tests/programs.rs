@@ -36,6 +36,7 @@ programs! {
     event_loop: "ffi/tests/loop.c",
     library_itself: "ffi/tests/library.c",
     null: "ffi/tests/null.c",
+    proxies: "ffi/tests/proxies.c",
     reentry: "ffi/tests/reentry.c",
     request: "ffi/tests/request.c",
     server: "ffi/tests/server.c",

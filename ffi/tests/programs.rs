@@ -35,6 +35,7 @@ programs! {
     engine: "ffi/tests/engine.c",
     event_loop: "ffi/tests/loop.c",
     library_itself: "ffi/tests/library.c",
+    metrics: "ffi/tests/metrics.c",
     null: "ffi/tests/null.c",
     proxies: "ffi/tests/proxies.c",
     reentry: "ffi/tests/reentry.c",

@@ -124,6 +124,8 @@ pub(super) struct Connection {
     pub(super) is_shut: bool,
     /// The stream broke: the engine is to be told.
     pub(super) is_broken: bool,
+    /// It subscribes to a topic, or did.
+    pub(super) is_subscriber: bool,
 }
 
 impl Connection {
@@ -148,6 +150,7 @@ impl Connection {
             is_high: false,
             is_shut: false,
             is_broken: false,
+            is_subscriber: false,
         }
     }
 

@@ -359,6 +359,49 @@ impl Context<'_> {
         Ok(())
     }
 
+    /// Subscribes a connection to a topic, whose name is 1 to 255 bytes of any kind: it gets what is published
+    /// there from now on, while it is open. False: it did already. Refused above `Config::max_topics`. Its end
+    /// ends its subscriptions.
+    pub fn subscribe(&mut self, id: ConnectionId, topic: &[u8]) -> Result<bool, Error> {
+        self.inner.subscribe(id, topic)
+    }
+
+    /// Ends a subscription. False: there was none.
+    pub fn unsubscribe(&mut self, id: ConnectionId, topic: &[u8]) -> Result<bool, Error> {
+        self.inner.unsubscribe(id, topic)
+    }
+
+    /// Sends a whole message to all subscribers of a topic, in this loop and in all others of its server; a
+    /// text must be UTF-8. It leaves when this turn ends, together with what else was published in it; what one
+    /// thread sends and publishes reaches each connection in that order. A subscriber that reads too slowly
+    /// goes without it: see [`Context::dropped`]. Refused, and sent to nobody, when 64 MiB wait in
+    /// another loop's queue already.
+    pub fn publish(&mut self, topic: &[u8], kind: MessageKind, data: &[u8]) -> Result<(), Error> {
+        self.inner.publish(topic, kind, data, None)
+    }
+
+    /// The same to all other subscribers than this connection.
+    pub fn publish_from(
+        &mut self,
+        id: ConnectionId,
+        topic: &[u8],
+        kind: MessageKind,
+        data: &[u8],
+    ) -> Result<(), Error> {
+        self.known(id).ok_or(Error::Gone)?;
+        self.inner.publish(topic, kind, data, Some(id))
+    }
+
+    /// How many connections subscribe to a topic, in this loop and in all others of its server.
+    pub fn subscriber_count(&self, topic: &[u8]) -> usize {
+        self.inner.shared.topics.count(topic)
+    }
+
+    /// Messages that were not sent to this connection because too much waited already.
+    pub fn dropped(&self, id: ConnectionId) -> u64 {
+        self.known(id).map_or(0, |_| self.inner.shared.dropped(id))
+    }
+
     /// The state of a WebSocket, for questions: subprotocol, extensions, url, close_info…
     pub fn engine(&self, id: ConnectionId) -> Option<&Engine> {
         match &self.known(id)?.mode {
@@ -461,6 +504,9 @@ impl Context<'_> {
         }
         self.inner.metrics.sent_messages.add(is_last.into());
         self.inner.metrics.sent_bytes.add(bytes as u64);
+        if is_last && self.inner.find(id).is_some_and(|connection| connection.is_subscriber) {
+            self.inner.send_kept(id);
+        }
         Ok(self.after_send(id))
     }
 

@@ -13,6 +13,7 @@ use super::handler::Handler;
 use super::inner::{Inner, WAKER, listener_of};
 use super::remote::{Remote, Shared};
 use super::table::LoopName;
+use super::topics::Topics;
 use super::turn::Turn;
 use crate::error::Error;
 use crate::protocol::Pool;
@@ -50,15 +51,22 @@ impl fmt::Debug for EventLoop {
 impl EventLoop {
     /// A loop without connections. Fails when the system has no descriptors left.
     pub fn new() -> Result<EventLoop, Error> {
+        EventLoop::among(&Arc::default())
+    }
+
+    /// A loop whose connections subscribe to the same topics as those of others.
+    pub(super) fn among(topics: &Arc<Topics>) -> Result<EventLoop, Error> {
         let making = |source| Error::io("make an event loop", source);
         let poll = Poll::new().map_err(making)?;
         let registry = poll.registry().try_clone().map_err(making)?;
         let waker = Waker::new(&registry, WAKER).map_err(making)?;
         let name = LoopName::take().ok_or_else(|| making(std::io::ErrorKind::OutOfMemory.into()))?;
+        let shared = Arc::new(Shared::new(name, waker, topics.clone()));
+        topics.set_loop(&shared);
         Ok(EventLoop {
             poll,
             events: Events::with_capacity(EVENTS),
-            inner: Inner::new(Arc::new(Shared::new(name, waker)), registry),
+            inner: Inner::new(shared, registry),
             handlers: Vec::new(),
             buffer: vec![0; BUFFER],
             gather: Vec::new(),
@@ -88,7 +96,7 @@ impl EventLoop {
 
     /// How long [`fd`](EventLoop::fd) may be waited on; `None` is for ever.
     pub fn next_timeout(&mut self) -> Option<Duration> {
-        if !self.inner.queued.is_empty() {
+        if !self.inner.queued.is_empty() || !self.inner.subscribers.is_clear() {
             return Some(Duration::ZERO);
         }
         let at = self.inner.next_deadline()?;
@@ -162,10 +170,12 @@ impl EventLoop {
         }
         self.resume_listeners();
         self.drain();
-        // 5: those that go on without new readiness.
+        // 5: what was published, and those that go on without new readiness.
+        self.inner.deliver_published(true);
         for id in std::mem::take(&mut self.inner.queued) {
             self.drive(id);
         }
+        self.inner.deliver_published(true);
         // 6: what the turn has left.
         self.change_handlers();
         if self.gather.capacity() > MAX_GATHER {
@@ -277,6 +287,7 @@ impl Drop for EventLoop {
             self.drive(id);
         }
         self.inner.shared.end();
+        self.inner.shared.topics.end_loop(&self.inner.shared);
         // Sockets leave the poll before they close: it may be a clone's.
         for id in self.inner.ids() {
             self.inner.remove(id);

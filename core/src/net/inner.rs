@@ -14,6 +14,7 @@ use super::handler::Handler;
 use super::listening::Listening;
 use super::metrics::Counters;
 use super::remote::{Command, Remote, Shared};
+use super::subscribers::Subscribers;
 use super::timers::Timers;
 use crate::clock;
 use crate::error::Error;
@@ -37,6 +38,7 @@ pub(super) struct Inner {
     pub(super) leaving: Vec<HandlerId>,
     pub(super) listeners: Slab<Listening>,
     pub(super) timers: Timers,
+    pub(super) subscribers: Subscribers,
     /// Connections to look after without new readiness.
     pub(super) queued: Vec<ConnectionId>,
     /// The connection whose turn it is: its bytes are written at the end of it.
@@ -70,6 +72,7 @@ impl Inner {
             leaving: Vec::new(),
             listeners: Slab::new(),
             timers: Timers::default(),
+            subscribers: Subscribers::default(),
             queued: Vec::new(),
             current: None,
             is_stopping: false,
@@ -105,7 +108,7 @@ impl Inner {
         let id = ConnectionId::new(self.shared.name.id, entry.generation(), slot);
         self.register(id, connection.transport.as_ref())?;
         entry.update(connection.ready_state(), 0);
-        entry.set_limit(connection.config().max_outbox_bytes);
+        entry.set_limits(connection.config());
         connection.id = id;
         connection.shown_state = connection.ready_state();
         self.connections.insert(Some(connection));
@@ -132,6 +135,9 @@ impl Inner {
     /// The connection that `id` names, unless the application was told of its end.
     #[inline]
     pub(super) fn live(&mut self, id: ConnectionId) -> Result<&mut Connection, Error> {
+        if !self.subscribers.is_clear() {
+            self.catch_up(id);
+        }
         match self.find(id) {
             Some(connection) if !connection.is_told => Ok(connection),
             _ => Err(Error::Gone),
@@ -147,11 +153,13 @@ impl Inner {
     /// Takes a connection out: its id is dead.
     pub(super) fn remove(&mut self, id: ConnectionId) -> Option<Connection> {
         self.find(id)?;
+        self.end_member(id);
         let connection = self.connections.get_mut(id.slot())?.take()?;
         if let Some(fd) = connection.transport.as_ref().and_then(|transport| transport.fd()) {
             // A socket that is closed next leaves the poll by itself; one that is released must not be watched.
             let _ = self.registry.deregister(&mut SourceFd(&fd.as_raw_fd()));
         }
+        self.shared.drops().remove(&id);
         if self.shared.name.table.retire(id.slot()) {
             self.connections.remove(id.slot());
         }
@@ -213,6 +221,7 @@ impl Inner {
     pub(super) fn drain_one(&mut self, id: ConnectionId) {
         let now = self.now;
         let Some(Drain { code, reason, .. }) = self.drain.clone() else { return };
+        self.deliver_published(false);
         let Some(connection) = self.find(id) else { return };
         match &mut connection.mode {
             Mode::WebSocket(engine) => {
@@ -235,6 +244,11 @@ impl Inner {
                 self.deliver(id, data.len(), |cx| cx.send_fragment_accepted(id, kind, &data, fin));
             }
             Command::Write { id, data } => self.deliver(id, data.len(), |cx| cx.write_accepted(id, &data)),
+            Command::Publish(publication) => self.take_publication(publication),
+            Command::Membership { id, topic, is_member } => {
+                self.shared.changes.fetch_sub(1, Ordering::Relaxed);
+                self.change_member(id, &topic, is_member);
+            }
             Command::Run(task) => task(&mut Context { inner: self, rest: &[] }),
         }
     }

@@ -138,7 +138,7 @@ metrics! {
     any {
         wakes: Counter, "", "Times that the loop was woken from outside a turn: once for all that it finds then";
         refused_full: Counter, "", "Sends refused because too much waited already";
-        refused_dropped: Counter, "", "Sends refused because the policy for slow readers is to drop";
+        refused_dropped: Counter, "", "Messages dropped because too much waited: by the policy for slow readers, or published";
     }
     asked {
         connections: Gauge, "", "Connections that live, opening and closing ones among them";

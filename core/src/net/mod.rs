@@ -2,8 +2,8 @@
 //!
 //! One turn of the loop: **1** wait for readiness, a wake or a deadline → **2** what other threads have
 //! asked for → **3** for each ready connection: read into the loop's one buffer, run the engine, tell the
-//! handler, write what came of it → **4** deadlines → **5** connections that go on without new readiness →
-//! again.
+//! handler, write what came of it → **4** deadlines → **5** what was published goes to its subscribers, and
+//! connections go on that need no new readiness → again.
 
 mod connecting;
 mod connection;
@@ -17,8 +17,10 @@ mod metrics;
 mod raw;
 mod remote;
 mod server;
+mod subscribers;
 mod table;
 mod timers;
+mod topics;
 mod turn;
 
 pub use self::connection::{ConnectionId, Released};

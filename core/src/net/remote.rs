@@ -1,6 +1,6 @@
 //! [`Remote`]: the one handle that other threads may hold, a queue and a waker.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -12,16 +12,36 @@ use mio::Waker;
 use super::connection::ConnectionId;
 use super::context::{Context, ReadyState, Sent};
 use super::metrics::{Counters, Metrics};
-use super::table::LoopName;
+use super::table::{Entry, LoopName};
+use super::topics::{Name, Publication, Topics};
 use crate::error::Error;
 use crate::protocol::handshake::{Accept, Reject};
-use crate::protocol::{Chunk, CloseCode, MessageKind, Misuse, check_close};
+use crate::protocol::{Chunk, CloseCode, MessageKind, Misuse, Published, check_close};
 
 /// What a thread asks of a loop.
 pub(super) enum Command {
-    Send { id: ConnectionId, kind: MessageKind, data: Chunk },
-    Fragment { id: ConnectionId, kind: MessageKind, data: Vec<u8>, fin: bool },
-    Write { id: ConnectionId, data: Vec<u8> },
+    Send {
+        id: ConnectionId,
+        kind: MessageKind,
+        data: Chunk,
+    },
+    Fragment {
+        id: ConnectionId,
+        kind: MessageKind,
+        data: Vec<u8>,
+        fin: bool,
+    },
+    Write {
+        id: ConnectionId,
+        data: Vec<u8>,
+    },
+    Publish(Publication<Name>),
+    /// A connection subscribes to a topic, or does not any more.
+    Membership {
+        id: ConnectionId,
+        topic: Name,
+        is_member: bool,
+    },
     Run(Box<dyn FnOnce(&mut Context<'_>) + Send>),
 }
 
@@ -38,11 +58,25 @@ pub(super) struct Shared {
     pub(super) connections: AtomicUsize,
     /// On its own: the loop writes here for every message, and must not share a line with the queue.
     pub(super) metrics: Arc<Counters>,
+    pub(super) topics: Arc<Topics>,
+    /// This loop's place among those of its topics.
+    pub(super) place: usize,
+    /// Bytes of published messages in the queue.
+    pub(super) published: AtomicUsize,
+    /// Changes of memberships in the queue.
+    pub(super) changes: AtomicUsize,
+    /// Messages that were not sent because too much waited, of the connections that have any.
+    dropped: Mutex<HashMap<ConnectionId, u64>>,
 }
 
 impl Shared {
-    pub(super) fn new(name: LoopName, waker: Waker) -> Shared {
+    pub(super) fn new(name: LoopName, waker: Waker, topics: Arc<Topics>) -> Shared {
         Shared {
+            place: topics.add_loop(),
+            topics,
+            published: AtomicUsize::new(0),
+            changes: AtomicUsize::new(0),
+            dropped: Mutex::default(),
             name,
             queue: Mutex::default(),
             waker,
@@ -76,6 +110,51 @@ impl Shared {
     #[inline]
     pub(super) fn is_woken(&self) -> bool {
         self.is_woken.load(Ordering::Relaxed)
+    }
+
+    /// Queues something, and makes the loop turn.
+    pub(super) fn push(&self, command: Command) -> Result<(), Error> {
+        {
+            let mut queue = self.queue();
+            if self.is_gone.load(Ordering::SeqCst) {
+                return Err(Error::Gone);
+            }
+            queue.push_back(command);
+        }
+        self.wake().map_err(|source| Error::io("wake the loop", source))
+    }
+
+    /// Queues a change of a membership; one that the loop has made itself only behind others, so that the
+    /// last one stands. Under the lock of the topics, so that their order is that of the queue.
+    pub(super) fn change_member(
+        &self,
+        id: ConnectionId,
+        topic: &Name,
+        is_member: bool,
+        is_made: bool,
+    ) -> Result<(), Error> {
+        if is_made && self.changes.load(Ordering::Relaxed) == 0 {
+            return Ok(());
+        }
+        self.changes.fetch_add(1, Ordering::Relaxed);
+        let pushed = self.push(Command::Membership { id, topic: topic.clone(), is_member });
+        pushed.inspect_err(|_| _ = self.changes.fetch_sub(1, Ordering::Relaxed))
+    }
+
+    /// One message more was not sent to this connection.
+    #[cold]
+    pub(super) fn drop_one(&self, id: ConnectionId) {
+        self.metrics.refused_dropped.add(1);
+        *self.drops().entry(id).or_insert(0) += 1;
+    }
+
+    /// How many were not.
+    pub(super) fn dropped(&self, id: ConnectionId) -> u64 {
+        self.drops().get(&id).copied().unwrap_or_default()
+    }
+
+    pub(super) fn drops(&self) -> MutexGuard<'_, HashMap<ConnectionId, u64>> {
+        self.dropped.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The loop ends: nothing is queued any more, and what was is dropped.
@@ -113,7 +192,7 @@ impl Remote {
 
     /// Runs `task` on the loop's thread, between two connections' turns.
     pub fn run(&self, task: impl FnOnce(&mut Context<'_>) + Send + 'static) -> Result<(), Error> {
-        self.push(Command::Run(Box::new(task)))
+        self.shared.push(Command::Run(Box::new(task)))
     }
 
     /// Sends a whole message; a text must be UTF-8.
@@ -192,6 +271,55 @@ impl Remote {
         self.on(id, move |cx| cx.finish(id))
     }
 
+    /// Subscribes a connection to a topic, whose name is 1 to 255 bytes of any kind: it gets what is published
+    /// there from now on. False: it did already. Refused above `Config::max_topics`.
+    pub fn subscribe(&self, id: ConnectionId, topic: &[u8]) -> Result<bool, Error> {
+        let limit = self.entry(id)?.max_topics();
+        Ok(self.shared.topics.subscribe(&self.shared, id, topic, limit, false)?.is_some())
+    }
+
+    /// Ends a subscription. False: there was none.
+    pub fn unsubscribe(&self, id: ConnectionId, topic: &[u8]) -> Result<bool, Error> {
+        self.entry(id)?;
+        Ok(self.shared.topics.unsubscribe(&self.shared, id, topic, false)?.is_some())
+    }
+
+    /// Sends a whole message to all subscribers of a topic, in this loop and in all others of its server; a
+    /// text must be UTF-8. A subscriber that reads too slowly goes without it: see
+    /// [`Remote::dropped`]. Refused, and sent to nobody, when 64 MiB wait in a loop's queue already.
+    pub fn publish(&self, topic: &[u8], kind: MessageKind, data: &[u8]) -> Result<(), Error> {
+        self.publish_but(topic, kind, data, None)
+    }
+
+    /// The same to all other subscribers than this connection.
+    pub fn publish_from(&self, id: ConnectionId, topic: &[u8], kind: MessageKind, data: &[u8]) -> Result<(), Error> {
+        self.entry(id)?;
+        self.publish_but(topic, kind, data, Some(id))
+    }
+
+    fn publish_but(
+        &self,
+        topic: &[u8],
+        kind: MessageKind,
+        data: &[u8],
+        except: Option<ConnectionId>,
+    ) -> Result<(), Error> {
+        if self.shared.is_gone.load(Ordering::SeqCst) {
+            return Err(Error::Gone);
+        }
+        self.shared.topics.publish(topic, except, None, || Ok(Arc::new(Published::new(kind, data)?)))
+    }
+
+    /// How many connections subscribe to a topic, in this loop and in all others of its server.
+    pub fn subscriber_count(&self, topic: &[u8]) -> usize {
+        self.shared.topics.count(topic)
+    }
+
+    /// Messages that were not sent to this connection because too much waited already.
+    pub fn dropped(&self, id: ConnectionId) -> u64 {
+        self.entry(id).map_or(0, |_| self.shared.dropped(id))
+    }
+
     /// The browser's state, at once.
     pub fn ready_state(&self, id: ConnectionId) -> ReadyState {
         if self.is_mine(id) { self.shared.name.table.ready_state(id) } else { ReadyState::Closed }
@@ -200,8 +328,7 @@ impl Remote {
     /// Payload bytes accepted and not yet handed to the system, at once; what this loop has in hand right
     /// now is as of its last turn.
     pub fn buffered_amount(&self, id: ConnectionId) -> u64 {
-        let entry = self.is_mine(id).then(|| self.shared.name.table.find(id)).flatten();
-        entry.map_or(0, |entry| entry.buffered())
+        self.entry(id).map_or(0, Entry::buffered)
     }
 
     /// What the loop has counted, at once.
@@ -228,6 +355,11 @@ impl Remote {
         id.loop_id() == self.shared.name.id && !self.shared.is_gone.load(Ordering::SeqCst)
     }
 
+    /// What every thread may know of a connection that has not ended.
+    fn entry(&self, id: ConnectionId) -> Result<&Entry, Error> {
+        self.is_mine(id).then(|| self.shared.name.table.find(id)).flatten().ok_or(Error::Gone)
+    }
+
     fn on(
         &self,
         id: ConnectionId,
@@ -241,7 +373,7 @@ impl Remote {
     }
 
     fn push_data(&self, id: ConnectionId, bytes: usize, command: Command) -> Result<Sent, Error> {
-        let entry = self.is_mine(id).then(|| self.shared.name.table.find(id)).flatten().ok_or(Error::Gone)?;
+        let entry = self.entry(id)?;
         match entry.ready_state() {
             ReadyState::Closing => return Err(Misuse::Closed.into()),
             ReadyState::Closed => return Err(Error::Gone),
@@ -254,19 +386,8 @@ impl Remote {
             return Err(Misuse::OutboxFull { limit }.into());
         }
         entry.add_queued(bytes);
-        self.push(command).inspect_err(|_| entry.sub_queued(bytes))?;
+        self.shared.push(command).inspect_err(|_| entry.sub_queued(bytes))?;
         Ok(Sent::Accepted)
-    }
-
-    fn push(&self, command: Command) -> Result<(), Error> {
-        {
-            let mut queue = self.shared.queue();
-            if self.shared.is_gone.load(Ordering::SeqCst) {
-                return Err(Error::Gone);
-            }
-            queue.push_back(command);
-        }
-        self.shared.wake().map_err(|source| Error::io("wake the loop", source))
     }
 }
 

@@ -1,6 +1,7 @@
 //! [`Server`]: one address, N loops, each on a thread of its own.
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::thread::JoinHandle;
@@ -14,7 +15,7 @@ use super::listening::Listening;
 use super::metrics::Metrics;
 use super::remote::Remote;
 use crate::error::Error;
-use crate::protocol::CloseCode;
+use crate::protocol::{CloseCode, MessageKind, Published};
 use crate::thread;
 use crate::transport::Peer;
 
@@ -59,9 +60,10 @@ impl Server {
     ) -> Result<Server, Error> {
         let address = listener.local_addr();
         let mut loops = Vec::new();
+        let topics = Arc::default();
         let mut spread: Vec<(Remote, HandlerId)> = Vec::new();
         for index in 0..options.loops.max(1) {
-            let mut event_loop = EventLoop::new()?;
+            let mut event_loop = EventLoop::among(&topics)?;
             let handler = event_loop.context().add_handler(make_handler(index));
             spread.push((event_loop.remote(), handler));
             loops.push(event_loop);
@@ -98,6 +100,17 @@ impl Server {
             sum.add(&remote.metrics());
         }
         sum
+    }
+
+    /// Sends a whole message to all subscribers of a topic in all loops; see [`Remote::publish`].
+    pub fn publish(&self, topic: &[u8], kind: MessageKind, data: &[u8]) -> Result<(), Error> {
+        // Of whichever loop: it may have ended before the others.
+        self.remotes[0].shared.topics.publish(topic, None, None, || Ok(Arc::new(Published::new(kind, data)?)))
+    }
+
+    /// How many connections subscribe to a topic.
+    pub fn subscriber_count(&self, topic: &[u8]) -> usize {
+        self.remotes[0].subscriber_count(topic)
     }
 
     /// Accepts no more, closes every connection with `code`, and lets the loops end when all are gone; what

@@ -6,6 +6,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use super::connection::{ConnectionId, MAX_GENERATION, MAX_SLOTS};
 use super::context::ReadyState;
+use crate::protocol::Config;
 
 const CHUNK: usize = 1024;
 
@@ -20,9 +21,12 @@ pub(super) struct Entry {
     queued: AtomicU64,
     /// Payload bytes that wait in the connection's outbox, as of the loop's last look.
     waiting: AtomicU64,
-    /// Most that may wait, queued and in the outbox.
-    limit: AtomicU64,
+    /// Most that may wait, queued and in the outbox, and most topics: `topics << 40 | bytes`.
+    limits: AtomicU64,
 }
+
+/// Of [`Entry::limits`], those that count bytes.
+const BYTES: u64 = (1 << 40) - 1;
 
 /// What a queued command costs beside its payload, in bytes.
 const COMMAND: u64 = 64;
@@ -52,7 +56,7 @@ impl Table {
                 commands: AtomicU32::new(0),
                 queued: AtomicU64::new(0),
                 waiting: AtomicU64::new(0),
-                limit: AtomicU64::new(0),
+                limits: AtomicU64::new(0),
             };
             (0..CHUNK).map(|_| entry()).collect()
         });
@@ -119,14 +123,20 @@ impl Entry {
         self.queued.load(Ordering::Relaxed).saturating_add(self.waiting.load(Ordering::Relaxed))
     }
 
-    /// Says how much may wait.
-    pub(super) fn set_limit(&self, bytes: usize) {
-        self.limit.store(bytes as u64, Ordering::Relaxed);
+    /// Says how much it may have.
+    pub(super) fn set_limits(&self, config: &Config) {
+        let (bytes, topics) = (config.max_outbox_bytes as u64, config.max_topics as u64);
+        self.limits.store(topics << 40 | bytes.min(BYTES), Ordering::Relaxed);
+    }
+
+    /// Most topics.
+    pub(super) fn max_topics(&self) -> usize {
+        (self.limits.load(Ordering::Relaxed) >> 40) as usize
     }
 
     /// Whether so many bytes more would be too much; the limit, if so.
     pub(super) fn is_full(&self, bytes: u64) -> Option<usize> {
-        let limit = self.limit.load(Ordering::Relaxed);
+        let limit = self.limits.load(Ordering::Relaxed) & BYTES;
         let commands = u64::from(self.commands.load(Ordering::Relaxed)) * COMMAND;
         (self.buffered().saturating_add(commands).saturating_add(bytes) > limit).then_some(limit as usize)
     }

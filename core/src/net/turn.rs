@@ -449,4 +449,5 @@ pub(super) fn tell_close(handler: &mut dyn Handler, cx: &mut Context<'_>, id: Co
     if let Some(connection) = cx.inner.find(id) {
         connection.is_told = true;
     }
+    cx.inner.end_member(id);
 }

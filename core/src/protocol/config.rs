@@ -80,6 +80,9 @@ pub struct Config {
     pub high_water_bytes: usize,
     /// When no more than this many are left after that, the application is told. Default 256 KiB.
     pub low_water_bytes: usize,
+    /// Most topics that the connection may subscribe to, at most 65,535. Default 256: with names of 255 bytes
+    /// 64 KiB of memory.
+    pub max_topics: usize,
     /// Opening handshake, from the first byte. Default 10 s.
     pub handshake_timeout: u64,
     /// From a message's first byte to its last. Default 5 min: 16 MiB on a slow line.
@@ -120,6 +123,7 @@ impl Default for Config {
             max_outbox_bytes: 64 << 20,
             high_water_bytes: 1 << 20,
             low_water_bytes: 256 << 10,
+            max_topics: 256,
             handshake_timeout: 10_000,
             message_timeout: 300_000,
             write_timeout: 60_000,
@@ -153,6 +157,9 @@ impl Config {
         }
         if self.max_head_bytes == 0 || self.max_headers == 0 {
             return Err(Misuse::ConfigInvalid("a head needs at least one byte and one header"));
+        }
+        if self.max_topics > usize::from(u16::MAX) {
+            return Err(Misuse::ConfigInvalid("a connection may have at most 65,535 topics"));
         }
         match self.subprotocols.iter().find(|name| !super::handshake::is_token(name)) {
             Some(name) => Err(Misuse::ProtocolInvalid(name.clone())),

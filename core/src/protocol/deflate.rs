@@ -10,7 +10,7 @@ mod codec;
 mod parameters;
 
 #[cfg(not(feature = "deflate"))]
-pub use self::absent::Deflate;
+pub use self::absent::{Deflate, SETS};
 #[cfg(feature = "deflate")]
-pub use self::codec::Deflate;
+pub use self::codec::{Deflate, SETS};
 pub use self::parameters::{EXTENSION_NAME, Parameters};

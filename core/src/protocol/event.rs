@@ -6,6 +6,7 @@ use std::ops::Deref;
 
 use super::close::CloseInfo;
 use super::fault::Misuse;
+use super::frame::OpCode;
 use super::handshake::Request;
 use super::utf8;
 
@@ -26,6 +27,16 @@ impl MessageKind {
             MessageKind::Binary => Ok(()),
             // RFC 6455 5.6: a text frame's payload is UTF-8.
             MessageKind::Text => utf8::check(data).map_err(|at| Misuse::InvalidUtf8 { at: at as usize }),
+        }
+    }
+}
+
+impl From<MessageKind> for OpCode {
+    #[inline]
+    fn from(kind: MessageKind) -> OpCode {
+        match kind {
+            MessageKind::Text => OpCode::Text,
+            MessageKind::Binary => OpCode::Binary,
         }
     }
 }

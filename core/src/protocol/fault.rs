@@ -336,6 +336,13 @@ pub enum Misuse {
     UrlInvalid(String),
     /// A value of `Config` that cannot be kept; the text names it.
     ConfigInvalid(&'static str),
+    /// The name of a topic has this many bytes, not 1 to 255.
+    TopicInvalid(usize),
+    /// The connection subscribes to as many topics as `Config::max_topics` allows.
+    TooManyTopics {
+        /// The limit in force.
+        limit: usize,
+    },
 }
 
 impl fmt::Display for Misuse {
@@ -356,6 +363,10 @@ impl fmt::Display for Misuse {
             Misuse::ProtocolInvalid(name) => write!(f, "subprotocol {name:?} is not one that was asked for"),
             Misuse::UrlInvalid(why) => write!(f, "{why}"),
             Misuse::ConfigInvalid(what) => write!(f, "{what}"),
+            Misuse::TopicInvalid(bytes) => write!(f, "the name of a topic has 1 to 255 bytes, not {bytes}"),
+            Misuse::TooManyTopics { limit } => {
+                write!(f, "the connection subscribes to {limit} topics already; unsubscribe, or raise max_topics")
+            }
         }
     }
 }

@@ -33,6 +33,7 @@ pub mod frame;
 pub mod handshake;
 pub mod mask;
 mod outbox;
+mod published;
 mod time;
 pub mod utf8;
 
@@ -44,4 +45,5 @@ pub use self::event::{Event, Input, Message, MessageKind, Payload, Pool};
 pub use self::fault::{Fault, Misuse};
 pub use self::mask::Keys;
 pub use self::outbox::{Chunk, MAX_SLICES, Outbox};
+pub use self::published::Published;
 pub use self::time::Time;

@@ -49,6 +49,9 @@ pub struct Outbox {
 /// Slices that one `writev` is given.
 pub const MAX_SLICES: usize = 16;
 
+/// From this size on shared bytes stay shared.
+const MIN_SHARED: usize = 1 << 10;
+
 impl Outbox {
     /// Nothing waits.
     pub const fn new() -> Outbox {
@@ -87,6 +90,15 @@ impl Outbox {
         }
         chunks.push_back(chunk);
         self.bytes += length;
+    }
+
+    /// Queues bytes that many outboxes share; few are copied, which costs less than a piece of their own.
+    pub fn share(&mut self, bytes: &Arc<[u8]>) {
+        if bytes.len() < MIN_SHARED {
+            self.append(|gather| gather.extend_from_slice(bytes));
+        } else {
+            self.push(Chunk::Shared(bytes.clone()));
+        }
     }
 
     /// Puts `earlier` before everything that waits here.
@@ -237,6 +249,17 @@ mod tests {
             assert_eq!(seen, expected);
             assert!(!outbox.has_chunks());
         }
+    }
+
+    #[test]
+    fn what_is_shared_is_copied_only_where_it_is_short() {
+        let (short, long): (Arc<[u8]>, Arc<[u8]>) = (Arc::from(&[1; 100][..]), Arc::from(&[2; 1024][..]));
+        let mut outbox = Outbox::new();
+        outbox.share(&short);
+        outbox.share(&long);
+        outbox.share(&short);
+        assert_eq!((Arc::strong_count(&short), Arc::strong_count(&long)), (1, 2));
+        assert_eq!(all(&outbox), [&short[..], &long, &short].concat());
     }
 
     #[test]

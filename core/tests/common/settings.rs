@@ -47,6 +47,7 @@ fn set(config: &mut Config, key: &str, value: &str) {
         "max_message_bytes" => config.max_message_bytes = number(),
         "max_frame_bytes" => config.max_frame_bytes = number(),
         "max_fragments" => config.max_fragments = number() as u32,
+        "max_topics" => config.max_topics = number() as usize,
         "max_outbox_bytes" => config.max_outbox_bytes = number() as usize,
         "handshake_timeout" => config.handshake_timeout = number(),
         "message_timeout" => config.message_timeout = number(),

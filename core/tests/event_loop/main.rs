@@ -15,6 +15,7 @@ mod pressure;
 mod raw;
 mod remote;
 mod server;
+mod topics;
 
 use std::net::SocketAddr;
 

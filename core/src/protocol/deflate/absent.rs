@@ -8,6 +8,9 @@ use super::Parameters;
 #[derive(Debug)]
 pub enum Deflate {}
 
+/// No set of parameters.
+pub const SETS: usize = 0;
+
 impl Deflate {
     /// Never called: nothing is agreed to.
     ///
@@ -24,6 +27,16 @@ impl Deflate {
 
     /// Never called.
     pub fn compress(&mut self, _data: &[u8], _is_last: bool, _out: &mut Vec<u8>) {
+        match *self {}
+    }
+
+    /// Never called.
+    pub fn compress_alone(&self, _data: &[u8], _out: &mut Vec<u8>) {
+        match *self {}
+    }
+
+    /// Never called.
+    pub fn set(&self) -> usize {
         match *self {}
     }
 

@@ -29,6 +29,12 @@ const TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
 /// The smallest window that zlib compresses with, in bits.
 const MIN_BITS: u8 = 9;
 
+/// Efforts, 0 to 9.
+const LEVELS: usize = 10;
+
+/// Sets of parameters: each effort with each window.
+pub const SETS: usize = LEVELS * (16 - MIN_BITS as usize);
+
 /// Room that is made for output at least, in bytes.
 const MIN_ROOM: usize = 64;
 
@@ -80,6 +86,18 @@ impl Deflate {
         if self.own_no_context_takeover {
             self.reset_compressor();
         }
+    }
+
+    /// Appends the compressed form of a whole message that refers to nothing before it, and that nothing after
+    /// it may refer to. The connection's own context is not touched.
+    pub fn compress_alone(&self, data: &[u8], out: &mut Vec<u8>) {
+        Deflate { compressor: None, inflater: None, ..*self }.compress(data, true, out);
+    }
+
+    /// A number below [`SETS`] for what makes messages compress alike: the window, and the effort.
+    pub fn set(&self) -> usize {
+        let bits = usize::from(self.own_window_bits.max(MIN_BITS) - MIN_BITS);
+        bits * LEVELS + usize::from(self.level.min(9))
     }
 
     /// Appends what the next piece of a message inflates to; a fault when `out` would grow above `limit`

@@ -7,6 +7,7 @@ use super::super::fault::Misuse;
 use super::super::frame::{Header, MAX_HEADER_BYTES, OpCode, RSV1};
 use super::super::mask;
 use super::super::outbox::{Chunk, MAX_SLICES};
+use super::super::published::Published;
 use super::{Engine, Phase};
 
 /// Payloads of this size and more are offered to the driver before they are copied.
@@ -66,6 +67,36 @@ impl Engine {
         Ok(())
     }
 
+    /// Sends a message that was encoded for many, sharing its frame where no mask stands in the way.
+    pub fn send_published(&mut self, message: &Published) -> Result<(), Misuse> {
+        self.check_sending(message.bytes())?;
+        self.payload_waiting += message.bytes() as u64;
+        let (reserved, frame) = match &mut self.deflate {
+            Some(deflate) if deflate.wants(message.bytes()) => {
+                // The peer's inflater goes on from this frame, which our compressor has not seen.
+                deflate.reset_compressor();
+                (RSV1, message.compressed(deflate))
+            }
+            _ => (0, message.plain()),
+        };
+        if self.keys.is_none() {
+            self.outbox.share(&frame.bytes);
+        } else {
+            let (opcode, payload) = (OpCode::from(message.kind()), frame.payload());
+            let header = Header { fin: true, reserved, opcode, mask: None, length: payload.len() as u64 };
+            self.write_masked(header, payload);
+        }
+        Ok(())
+    }
+
+    /// Whether so many bytes of frames that were encoded for many may be written to the stream as they are, past
+    /// the outbox: nothing waits, and no mask, no compression and no half-sent message stands in the way.
+    #[inline]
+    pub fn takes_frames(&self, bytes: usize) -> bool {
+        let is_clear = self.phase == Phase::Open && self.outbox.is_empty() && self.sending.is_none();
+        is_clear && self.keys.is_none() && self.deflate.is_none() && bytes <= self.config.max_outbox_bytes
+    }
+
     /// Sends a fragment: the first begins a message of this kind, `fin` ends it. The text of a message is
     /// UTF-8 as a whole; the caller answers for that.
     pub fn send_fragment(&mut self, kind: MessageKind, data: &[u8], fin: bool) -> Result<(), Misuse> {
@@ -77,7 +108,7 @@ impl Engine {
     pub(crate) fn send_fragment_accepted(&mut self, kind: MessageKind, data: &[u8], fin: bool) -> Result<(), Misuse> {
         self.check_open()?;
         let (opcode, is_compressed) = match self.sending {
-            None => (opcode(kind), self.deflate.as_ref().is_some_and(|deflate| deflate.wants(usize::MAX))),
+            None => (OpCode::from(kind), self.deflate.as_ref().is_some_and(|deflate| deflate.wants(usize::MAX))),
             Some((begun, is_compressed)) if begun == kind => (OpCode::Continuation, is_compressed),
             Some(_) => return Err(Misuse::FragmentMismatch),
         };
@@ -155,7 +186,7 @@ impl Engine {
     fn write_chunk(&mut self, kind: MessageKind, data: Chunk) {
         let bytes = data.bytes();
         if self.is_verbatim(bytes.len()) {
-            self.write_header(opcode(kind), true, 0, bytes.len());
+            self.write_header(OpCode::from(kind), true, 0, bytes.len());
             self.payload_waiting += bytes.len() as u64;
             self.outbox.push(data);
         } else {
@@ -166,7 +197,7 @@ impl Engine {
     #[inline(always)]
     fn write_message(&mut self, kind: MessageKind, data: &[u8]) {
         let is_compressed = self.deflate.as_ref().is_some_and(|deflate| deflate.wants(data.len()));
-        self.write_data(opcode(kind), data, true, is_compressed);
+        self.write_data(OpCode::from(kind), data, true, is_compressed);
     }
 
     #[inline(always)]
@@ -243,7 +274,7 @@ impl Engine {
 
     #[inline(never)]
     fn write_direct(&mut self, kind: MessageKind, data: &[u8], mut write: impl FnMut(&[IoSlice<'_>]) -> usize) {
-        self.write_header(opcode(kind), true, 0, data.len());
+        self.write_header(OpCode::from(kind), true, 0, data.len());
         self.payload_waiting += data.len() as u64;
         let mut rest = data;
         while !rest.is_empty() {
@@ -291,13 +322,5 @@ impl Engine {
         } else {
             self.owed_pong = Some(payload.into());
         }
-    }
-}
-
-#[inline]
-fn opcode(kind: MessageKind) -> OpCode {
-    match kind {
-        MessageKind::Text => OpCode::Text,
-        MessageKind::Binary => OpCode::Binary,
     }
 }

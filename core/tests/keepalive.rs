@@ -59,6 +59,32 @@ fn no_pong_is_the_end() {
 }
 
 #[test]
+fn pings_keep_their_interval_though_a_pong_may_take_longer() {
+    let config = Config { ping_interval: 100, pong_timeout: 1000, ..Config::default() };
+    let mut engine = Engine::adopted(Arc::new(config), Agreed::default(), "/", None, at(0));
+    assert!(matches!(engine.next_event(at(0), &mut Input::new(&mut [])), Some(Event::Open)));
+    for round in 0..3 {
+        let sent = 100 + 120 * round;
+        assert_eq!(engine.next_timeout(), Some(at(sent)));
+        engine.handle_timeout(at(sent));
+        assert_eq!(engine.outbox().front(), [0x89, 0]);
+        engine.sent(2);
+        assert_eq!((engine.next_timeout(), engine.pinged_at()), (Some(at(sent + 100)), Some(at(sent))));
+        pong(&mut engine, at(sent + 20));
+        engine.handle_timeout(at(sent + 100));
+    }
+    // And the pong has all of its time.
+    engine.handle_timeout(at(460));
+    engine.sent(2);
+    engine.handle_timeout(at(560));
+    assert_eq!(engine.next_timeout(), Some(at(1460)));
+    engine.handle_timeout(at(1459));
+    assert_eq!(engine.phase(), Phase::Open);
+    engine.handle_timeout(at(1460));
+    assert!(engine.is_ending());
+}
+
+#[test]
 fn the_pong_says_how_long_the_ping_was_on_its_way() {
     let mut engine = probing();
     assert_eq!(engine.pinged_at(), Some(at(100)));

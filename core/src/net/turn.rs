@@ -412,8 +412,8 @@ fn count_round_trip(cx: &mut Context<'_>, id: ConnectionId) {
 /// Another thread that `on_open` tells of the connection may send at once.
 fn show_open(cx: &mut Context<'_>, id: ConnectionId) {
     let Some(connection) = cx.inner.find(id) else { return };
-    connection.shown_state = connection.ready_state();
-    let (state, waiting) = (connection.shown_state, connection.shown_waiting);
+    // `shown_state` stays what it was: the turn's end sees the change, and queues the first ping's deadline.
+    let (state, waiting) = (connection.ready_state(), connection.shown_waiting);
     if let Some(entry) = cx.inner.shared.name.table.find(id) {
         entry.update(state, waiting);
     }

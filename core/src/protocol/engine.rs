@@ -127,7 +127,7 @@ pub struct Engine {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Pinged {
     Not,
-    /// By `Config::pong_timeout`.
+    /// By the shorter of `Config::pong_timeout` and `Config::ping_interval`.
     Probing,
     /// By `Config::ping_interval`.
     Unwatched,
@@ -405,7 +405,7 @@ impl Engine {
     pub fn pinged_at(&self) -> Option<Time> {
         let interval = match self.pinged {
             Pinged::Not => return None,
-            Pinged::Probing => self.config.pong_timeout,
+            Pinged::Probing => self.config.pong_timeout.min(self.config.ping_interval),
             Pinged::Unwatched => self.config.ping_interval,
         };
         self.deadlines.at(Kind::Keepalive).map(|at| at.before(interval))
@@ -469,8 +469,13 @@ impl Engine {
     fn keepalive_due(&mut self, now: Time) {
         let interval = if self.is_probing { self.config.pong_timeout } else { self.config.ping_interval };
         let silent = now.since(self.heard).as_millis() as u64;
+        let is_first_look = self.is_probing && self.pinged == Pinged::Probing;
+        let rest = self.config.pong_timeout.saturating_sub(self.config.ping_interval);
         self.pinged = Pinged::Not;
-        if silent < interval {
+        if is_first_look && rest > 0 && !self.is_paused {
+            // The pong has time yet. Had it come, the next ping would be due: that is what was looked for.
+            self.deadlines.set(Kind::Keepalive, now, rest);
+        } else if silent < interval {
             // Heard in between: the interval counts from then.
             self.is_probing = false;
             self.deadlines.set(Kind::Keepalive, self.heard, self.config.ping_interval);
@@ -483,7 +488,7 @@ impl Engine {
             self.write_control(super::frame::OpCode::Ping, &[]);
             self.pinged = if self.is_probing { Pinged::Probing } else { Pinged::Unwatched };
             let next = if self.is_probing { self.config.pong_timeout } else { self.config.ping_interval };
-            self.deadlines.set(Kind::Keepalive, now, next);
+            self.deadlines.set(Kind::Keepalive, now, next.min(self.config.ping_interval));
         }
     }
 }

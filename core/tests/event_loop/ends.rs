@@ -5,7 +5,7 @@ use std::time::Duration;
 use linkspan::protocol::{CloseCode, Config, MessageKind};
 use socket2::SockRef;
 
-use crate::common::running::{Log, Peer, Running, Told, echo};
+use crate::common::running::{Log, Peer, REQUEST, Running, Told, echo};
 use crate::listen;
 
 #[test]
@@ -134,6 +134,28 @@ fn a_peer_that_answers_no_ping_is_given_up_and_one_that_does_is_not() {
         alive.send(0x8a, b"");
     }
     assert_eq!(log.count("close"), 0);
+}
+
+#[test]
+fn pings_keep_their_interval_beside_longer_deadlines() {
+    let running = Running::new();
+    let log = Log::default();
+    // Those of the handshake and of the pong are hours away.
+    let config =
+        Config { ping_interval: 20, pong_timeout: 7_200_000, handshake_timeout: 7_200_000, ..Config::default() };
+    let address = listen(&running, config, Told::new(&log));
+    let mut peer = Peer::connect(address);
+    // Accepted, and a turn later: only the handshake's deadline is known by then.
+    while running.remote.metrics().connections == 0 {
+        std::thread::yield_now();
+    }
+    running.ask(|_| ());
+    peer.write(REQUEST.as_bytes());
+    assert!(peer.read_head().starts_with("HTTP/1.1 101 "));
+    for _ in 0..3 {
+        assert_eq!(peer.frame().unwrap(), (0x89, vec![]));
+        peer.send(0x8a, b"");
+    }
 }
 
 #[test]

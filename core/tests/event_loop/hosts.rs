@@ -223,11 +223,8 @@ fn a_loop_may_run_on_a_thread_that_the_host_made_and_inside_another_loop() {
     let handler = Box::new(Told::new(&log).on_message(echo));
     let how = Adopt::Engine(Box::new(engine));
     let id = cx.adopt_with(Transport::plain(socket), how, Vec::new(), handler).unwrap();
-    // Something to do at once, which the descriptor tells too: its host may have asked for the timeout before.
+    // Something to do at once.
     assert_eq!(event_loop.next_timeout(), Some(Duration::ZERO));
-    // SAFETY: the loop lives, and with it its descriptor.
-    let fd = unsafe { BorrowedFd::borrow_raw(event_loop.fd()) };
-    assert_eq!(poll(&mut [PollFd::new(fd, PollFlags::POLLIN)], PollTimeout::ZERO).unwrap(), 1);
     let remote = event_loop.remote();
     let far = thread::spawn(move || {
         peer.text("one");
@@ -249,4 +246,24 @@ fn a_loop_may_run_on_a_thread_that_the_host_made_and_inside_another_loop() {
     }
     far.join().unwrap();
     assert_eq!(log.wait("close"), "close 1000 clean");
+}
+
+#[test]
+fn what_is_asked_between_two_turns_makes_the_descriptor_readable() {
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+    let mut event_loop = EventLoop::new().unwrap();
+    event_loop.run_once(Some(Duration::ZERO)).unwrap();
+    let ready = |event_loop: &EventLoop| {
+        // SAFETY: the loop lives, and with it its descriptor.
+        let fd = unsafe { BorrowedFd::borrow_raw(event_loop.fd()) };
+        poll(&mut [PollFd::new(fd, PollFlags::POLLIN)], PollTimeout::ZERO).unwrap()
+    };
+    assert_eq!(ready(&event_loop), 0);
+    event_loop.context().drain(CloseCode::GOING_AWAY, "", Duration::from_secs(600));
+    assert_eq!(ready(&event_loop), 1);
+    assert!(!event_loop.is_stopping());
+    event_loop.run_once(Some(Duration::ZERO)).unwrap();
+    assert!(event_loop.is_stopping());
+    assert_eq!(ready(&event_loop), 0);
 }

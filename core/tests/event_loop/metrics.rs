@@ -138,7 +138,6 @@ fn keepalive_pings_and_their_round_trips_are_counted() {
     let log = Log::default();
     let config = Config { ping_interval: 20, pong_timeout: 1000, ..Config::default() };
     let (_, mut peer) = running.open(config, Told::new(&log));
-    // After a ping, the next look is when its pong would be late.
     for _ in 0..2 {
         assert_eq!(peer.frame(), Some((0x89, Vec::new())));
         peer.send(0x8a, b"");

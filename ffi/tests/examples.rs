@@ -9,7 +9,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use common::{compile, root};
+use common::{compile, compile_with, root};
 use linkspan::blocking::WebSocket;
 use linkspan::net::{ConnectOptions, ConnectionId, Context, EventLoop, Handler, ListenOptions, Listener};
 use linkspan::protocol::handshake::Uri;
@@ -79,6 +79,40 @@ fn echo_server_echoes_and_drains_on_a_signal() {
         assert_eq!((info.code, info.clean), (CloseCode::GOING_AWAY, true));
         drop(socket);
         server.ends();
+    }
+}
+
+#[test]
+fn every_foreign_loop_echoes_and_drains_on_a_signal() {
+    let programs = [
+        ("epoll", None),
+        ("poll", None),
+        ("libuv", Some("libuv")),
+        ("glib", Some("glib-2.0")),
+        ("libevent", Some("libevent")),
+    ];
+    for (name, module) in programs {
+        let program = compile_with(&format!("examples/c/echo_{name}.c"), module);
+        for signal in ["-INT", "-TERM"] {
+            let server = Running::start(&program, &[]);
+            let (first, second) = (WebSocket::dial(&server.url).unwrap(), WebSocket::dial(&server.url).unwrap());
+            for (kind, data) in [(MessageKind::Text, "grüße".as_bytes()), (MessageKind::Binary, &[0xff; 300_000])] {
+                for socket in [&first, &second, &first] {
+                    socket.send(kind, data).unwrap();
+                    assert_eq!(receive(socket), (kind, data.to_vec()), "{name}");
+                }
+            }
+            second.close(Some(CloseCode::NORMAL), "").unwrap();
+            server.signal(signal);
+            assert!(first.recv().unwrap().is_none());
+            let info = first.close_info().unwrap();
+            assert_eq!((info.code, info.clean), (CloseCode::GOING_AWAY, true), "{name}");
+            drop(first);
+            server.ends();
+        }
+        let output = Command::new(&program).arg("65536").output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{name}");
+        assert_eq!(String::from_utf8_lossy(&output.stderr).lines().count(), 1, "{name}");
     }
 }
 

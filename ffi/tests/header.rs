@@ -12,7 +12,7 @@ fn root() -> PathBuf {
 }
 
 /// The public modules, in the order of the header: what is named stands before what names it.
-const SECTIONS: [&str; 15] = [
+const SECTIONS: [&str; 14] = [
     "bytes",
     "result",
     "library",
@@ -26,7 +26,6 @@ const SECTIONS: [&str; 15] = [
     "connection",
     "changes",
     "adopt",
-    "metrics",
     "engine",
 ];
 

@@ -37,6 +37,11 @@ pub(crate) fn library() -> &'static Path {
 
 /// Compiles a C or C++ program of the repository against the library, and gives its path.
 pub(crate) fn compile(source: &str) -> PathBuf {
+    compile_with(source, None)
+}
+
+/// The same for a program that needs another library too, which pkg-config knows.
+pub(crate) fn compile_with(source: &str, module: Option<&str>) -> PathBuf {
     let source = root().join(source);
     let is_cpp = source.extension().is_some_and(|extension| extension == "cpp");
     let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(source.file_stem().unwrap());
@@ -49,12 +54,22 @@ pub(crate) fn compile(source: &str) -> PathBuf {
         .arg("-L")
         .arg(library())
         .args(["-llinkspan", "-pthread"])
+        .args(module.map(flags).unwrap_or_default())
         .arg(format!("-Wl,-rpath,{}", library().display()))
         .current_dir(root())
         .output()
         .expect("a C and a C++ compiler are needed (Debian: gcc g++)");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     program
+}
+
+/// What a compiler must be told for another library; its headers are not ours to warn about.
+fn flags(module: &str) -> Vec<String> {
+    let output =
+        Command::new("pkg-config").args(["--cflags", "--libs", module]).output().expect("pkg-config is needed");
+    assert!(output.status.success(), "the tests need {module} (./dev test says its Debian package)");
+    let flags = String::from_utf8(output.stdout).unwrap();
+    flags.split_whitespace().map(|flag| flag.replacen("-I", "-isystem", 1)).collect()
 }
 
 /// Runs a program in the repository: it must end in time, with 0, and say nothing on standard output.

@@ -1,13 +1,61 @@
-# The packages that cpack makes of a build: `cpack --config CPackSourceConfig.cmake`, the sources.
+# The packages that cpack makes of a build:
+#
+#   cpack -G DEB                              liblinkspan1 and liblinkspan-dev, of a build that was configured
+#                                             with -DCMAKE_INSTALL_PREFIX=/usr, as Debian's folders depend on it
+#   cpack --config CPackSourceConfig.cmake    the sources
+#
+# A command would be a component of its own, `command`, in the package `linkspan`.
 
 set(CPACK_PACKAGE_VENDOR "Linkspan developers")
 set(CPACK_PACKAGE_CONTACT "Linkspan developers <linkspan@localhost>")
-set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "WebSocket library for C and C++, servers and clients")
+set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "WebSocket library for C and C++")
+
+set(CPACK_COMPONENTS_ALL library dev)
+set(CPACK_DEB_COMPONENT_INSTALL ON)
+set(CPACK_STRIP_FILES ON)
+set(CPACK_BUILT_FOR "${CMAKE_INSTALL_PREFIX}")
+set(CPACK_PROJECT_CONFIG_FILE "${CMAKE_CURRENT_LIST_DIR}/deb/prefix.cmake")
+set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
+set(CPACK_DEBIAN_PACKAGE_PRIORITY optional)
+set(about "Servers and clients for RFC 6455, with permessage-deflate (RFC 7692),
+over an event loop of its own, a loop of yours, or bytes that you move.
+")
+
+set(CPACK_DEBIAN_LIBRARY_PACKAGE_NAME liblinkspan1)
+set(CPACK_DEBIAN_LIBRARY_PACKAGE_SECTION libs)
+set(CPACK_DEBIAN_LIBRARY_PACKAGE_SHLIBDEPS ON)
+set(CPACK_DEBIAN_LIBRARY_PACKAGE_CONTROL_EXTRA "${CMAKE_CURRENT_LIST_DIR}/deb/triggers")
+set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS ON)
+set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS_POLICY ">=")
+set(CPACK_COMPONENT_LIBRARY_DESCRIPTION "${about}
+This package has the shared library.")
+
+set(CPACK_DEBIAN_DEV_PACKAGE_NAME liblinkspan-dev)
+set(CPACK_DEBIAN_DEV_PACKAGE_SECTION libdevel)
+set(CPACK_DEBIAN_DEV_PACKAGE_DEPENDS "liblinkspan1 (= ${PROJECT_VERSION}), libc6-dev")
+set(CPACK_COMPONENT_DEV_DESCRIPTION "${about}
+This package has the headers for C and C++, the static library, a CMake
+package and linkspan.pc.")
+
+if(LINKSPAN_INSTALL AND CMAKE_INSTALL_PREFIX STREQUAL "/usr")
+    string(TIMESTAMP date "%a, %d %b %Y %H:%M:%S +0000" UTC)
+    configure_file(packaging/deb/changelog.in changelog @ONLY)
+    execute_process(COMMAND gzip -9n --force "${CMAKE_CURRENT_BINARY_DIR}/changelog" RESULT_VARIABLE status)
+    if(NOT status EQUAL 0)
+        message(FATAL_ERROR "gzip ended with ${status}")
+    endif()
+    foreach(package "library;liblinkspan1" "dev;liblinkspan-dev")
+        list(GET package 0 component)
+        list(GET package 1 name)
+        install(FILES "${CMAKE_CURRENT_BINARY_DIR}/changelog.gz" DESTINATION "${CMAKE_INSTALL_DATADIR}/doc/${name}"
+            COMPONENT ${component})
+    endforeach()
+endif()
 
 set(CPACK_SOURCE_GENERATOR TGZ)
 set(CPACK_SOURCE_PACKAGE_FILE_NAME "linkspan-${PROJECT_VERSION}")
 # What .gitignore lists, and this build wherever it is.
-set(CPACK_SOURCE_IGNORE_FILES "/[.]git/" "/[.]git$" "${PROJECT_SOURCE_DIR}/(target|build|[.]venv|[.]autobahn|node_modules|reports)/"
-    "/__pycache__/" "[.]so$" "[.]egg-info/" "${PROJECT_BINARY_DIR}/")
+set(CPACK_SOURCE_IGNORE_FILES "/[.]git/" "/[.]git$"
+    "${PROJECT_SOURCE_DIR}/(target|build|[.]venv|[.]autobahn|node_modules|reports)/" "/__pycache__/" "[.]so$" "[.]egg-info/" "${PROJECT_BINARY_DIR}/")
 
 include(CPack)

@@ -21,6 +21,22 @@ install(FILES "${CMAKE_CURRENT_BINARY_DIR}/linkspanConfig.cmake"
     DESTINATION "${package_dir}" COMPONENT dev)
 install(FILES "${CMAKE_CURRENT_BINARY_DIR}/linkspan.pc" DESTINATION "${pkgconfig_dir}" COMPONENT dev)
 
+set(copyright "${CMAKE_CURRENT_BINARY_DIR}/copyright")
+add_custom_command(OUTPUT "${copyright}"
+    COMMAND "${CMAKE_COMMAND}" "-DCARGO=${LINKSPAN_CARGO}" "-DFEATURES=${features}"
+            "-DROOT=${CMAKE_CURRENT_SOURCE_DIR}" "-DOUTPUT=${copyright}"
+            -P "${CMAKE_CURRENT_SOURCE_DIR}/packaging/copyright.cmake"
+    DEPENDS packaging/copyright.cmake packaging/copyright.txt Cargo.lock LICENSE-MIT
+    COMMENT "Gathering the licences of what is in the library" VERBATIM)
+add_custom_target(linkspan_copyright ALL DEPENDS "${copyright}")
+# Cargo has fetched the crates by then.
+add_dependencies(linkspan_copyright linkspan_build)
+foreach(package "library;liblinkspan1" "dev;liblinkspan-dev")
+    list(GET package 0 component)
+    list(GET package 1 name)
+    install(FILES "${copyright}" DESTINATION "${CMAKE_INSTALL_DATADIR}/doc/${name}" COMPONENT ${component})
+endforeach()
+
 foreach(stripped "library;--strip-unneeded;liblinkspan.so.1" "dev;--strip-debug;liblinkspan.a")
     list(GET stripped 0 component)
     list(GET stripped 1 option)

@@ -1,6 +1,6 @@
 # Builds and runs the programs of consumer/, which take the library as HOW says:
 #
-#   find_package, pkg_config    as it is installed in PREFIX
+#   find_package, pkg_config    as it is installed in PREFIX, or in the system when that is empty
 #   add_subdirectory            from these sources
 #   fetch_content               from the source package that cpack makes of BUILD, in debug and without TLS;
 #                               what that installs is then found, and found to be without TLS
@@ -60,11 +60,13 @@ elseif(HOW STREQUAL "fetch_content")
         -DHOW=find_package "-DCMAKE_PREFIX_PATH=${BINARY}/prefix" -DTLS=ON -DDEFLATE=ON)
 
 elseif(HOW STREQUAL "pkg_config")
-    file(GLOB_RECURSE pc "${PREFIX}/linkspan.pc")
-    get_filename_component(pkgconfig "${pc}" DIRECTORY)
-    get_filename_component(libraries "${pkgconfig}" DIRECTORY)
-    set(ENV{PKG_CONFIG_PATH} "${pkgconfig}")
-    set(ENV{LD_LIBRARY_PATH} "${libraries}")
+    if(PREFIX)
+        file(GLOB_RECURSE pc "${PREFIX}/linkspan.pc")
+        get_filename_component(pkgconfig "${pc}" DIRECTORY)
+        get_filename_component(libraries "${pkgconfig}" DIRECTORY)
+        set(ENV{PKG_CONFIG_PATH} "${pkgconfig}")
+        set(ENV{LD_LIBRARY_PATH} "${libraries}")
+    endif()
     foreach(kind shared static)
         set(wanted --cflags --libs)
         if(kind STREQUAL "static")

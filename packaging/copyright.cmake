@@ -1,0 +1,66 @@
+# Writes OUTPUT: Linkspan's licence, and those of the crates that are compiled into the library with FEATURES,
+# each text once.
+
+execute_process(COMMAND "${CARGO}" tree --locked --package linkspan-ffi --edges normal,no-proc-macro
+        --no-default-features --features "${FEATURES}" --prefix none --format "{p}|{l}"
+    WORKING_DIRECTORY "${ROOT}" RESULT_VARIABLE status OUTPUT_VARIABLE tree ERROR_VARIABLE complaint)
+if(NOT status EQUAL 0)
+    message(FATAL_ERROR "cargo tree ended with ${status}: ${complaint}")
+endif()
+if(DEFINED ENV{CARGO_HOME})
+    set(home "$ENV{CARGO_HOME}")
+else()
+    set(home "$ENV{HOME}/.cargo")
+endif()
+
+file(READ "${ROOT}/packaging/copyright.txt" text)
+file(READ "${ROOT}/LICENSE-MIT" mit)
+string(APPEND text "\n${mit}\n")
+
+string(REGEX MATCHALL "[^\n]+" crates "${tree}")
+list(TRANSFORM crates REPLACE " \\(\\*\\)$" "")
+list(REMOVE_DUPLICATES crates)
+list(SORT crates)
+set(licences "")
+foreach(crate ${crates})
+    string(REGEX MATCH "^([^ ]+) v([^ |]+)( \\(.*\\))?[|](.*)$" parsed "${crate}")
+    set(name "${CMAKE_MATCH_1}-${CMAKE_MATCH_2}")
+    set(terms "${CMAKE_MATCH_4}")
+    if(CMAKE_MATCH_3)
+        continue() # one of ours
+    endif()
+    string(APPEND text "${CMAKE_MATCH_1} ${CMAKE_MATCH_2}: ${terms}\n")
+    file(GLOB files "${home}/registry/src/*/${name}/LICEN[CS]E*" "${home}/registry/src/*/${name}/COPYING*"
+        "${home}/registry/src/*/${name}/NOTICE*")
+    # Where a choice is offered, the shorter one is taken.
+    if(terms MATCHES "MIT" AND terms MATCHES " OR ")
+        list(FILTER files EXCLUDE REGEX "[-_.][Aa][Pp][Aa][Cc][Hh][Ee]|UNLICENSE|LLVM|ZLIB|BSD")
+    endif()
+    foreach(file ${files})
+        if(IS_DIRECTORY "${file}")
+            continue()
+        endif()
+        file(MD5 "${file}" hash)
+        list(APPEND licences ${hash})
+        list(APPEND of_${hash} "${name}")
+        set(file_${hash} "${file}")
+    endforeach()
+endforeach()
+
+list(REMOVE_DUPLICATES licences)
+foreach(hash ${licences})
+    list(REMOVE_DUPLICATES of_${hash})
+    list(JOIN of_${hash} ", " names)
+    file(READ "${file_${hash}}" licence)
+    string(REPLACE "\r" "" licence "${licence}")
+    # Not the whole of Apache-2.0, which is named above.
+    string(FIND "${licence}" "TERMS AND CONDITIONS FOR USE, REPRODUCTION" begin)
+    string(FIND "${licence}" "END OF TERMS AND CONDITIONS" end)
+    if(begin GREATER -1 AND end GREATER begin)
+        string(SUBSTRING "${licence}" 0 ${begin} before)
+        string(SUBSTRING "${licence}" ${end} -1 after)
+        set(licence "${before}[...]\n\n${after}")
+    endif()
+    string(APPEND text "\n${names}:\n\n${licence}\n")
+endforeach()
+file(WRITE "${OUTPUT}" "${text}")

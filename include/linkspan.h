@@ -800,9 +800,26 @@ typedef struct linkspan_client_options {
     const linkspan_header *headers;
     // How many.
     size_t header_count;
-    // Finding the host and connecting to it, in milliseconds; the opening handshake has a timeout of its own.
-    // Default 10000.
+    // From the start to a stream on which the opening handshake can begin (which has a timeout of its own, in
+    // linkspan_config), in milliseconds: all the phases below together. Default 30000: two tries over a bad line.
     uint64_t connect_timeout;
+    // The proxy's URL, ended by a NUL: http://, https:// (TLS to the proxy), socks5:// (we resolve the server's
+    // name) or socks5h:// (the proxy does), then user:password@ where it wants them, host and port. "" for none.
+    // NULL: as the environment says at the time of linkspan_connect. That is https_proxy or HTTPS_PROXY for wss,
+    // http_proxy for ws, then all_proxy or ALL_PROXY; but none for what no_proxy or NO_PROXY lists (names,
+    // addresses, 10.0.0.0/8, each with :port or without, or *), for localhost and for loopback addresses.
+    const char *proxy;
+    // Whom to trust, for TLS to an https:// proxy. NULL: the system's certificate store.
+    const linkspan_tls *proxy_tls;
+    // Finding the addresses of one name, in milliseconds. Default 10000: the system's resolver asks a second
+    // server after 5 s.
+    uint64_t resolve_timeout;
+    // TCP, over all addresses, in milliseconds. Default 20000: the fifth SYN is sent after 15 s.
+    uint64_t tcp_timeout;
+    // What the proxy needs to reach the server, in milliseconds. Default 20000: as long as TCP.
+    uint64_t proxy_timeout;
+    // One TLS handshake, in milliseconds. Default 10000: three round trips and a slow machine.
+    uint64_t tls_timeout;
 } linkspan_client_options;
 
 // Opens a connection, served by this loop: on_open follows, or on_error and on_close; never inside this
@@ -1259,6 +1276,142 @@ static inline void linkspan_transport_init(linkspan_transport *it) {
 
 // Makes every field the default, and `size` right. May be called on any thread.
 static inline void linkspan_adopt_options_init(linkspan_adopt_options *it) {
+    memset(it, 0, sizeof *it);
+    it->size = sizeof *it;
+}
+
+// ----------------------------------------------------------------------------
+// Metrics
+//
+// What a loop has counted since it was made, or all loops of a server. Counting costs an addition or two per
+// message, and is always on; asking costs the loop nothing. What is counted in bytes of payload is as the
+// application sees it, uncompressed; bytes of streams are those of a plain socket, below TLS's.
+// ----------------------------------------------------------------------------
+
+// How many numbers linkspan_metrics.closes has; linkspan_close_name names those that are in use.
+#define LINKSPAN_METRICS_CLOSES 32
+
+// How many numbers linkspan_metrics.faults has; linkspan_rule_name names those that are in use.
+#define LINKSPAN_METRICS_FAULTS 96
+
+// How many numbers linkspan_metrics.round_trip_buckets has.
+#define LINKSPAN_METRICS_ROUND_TRIPS 12
+
+// What was counted. Set size, and ask linkspan_loop_metrics or linkspan_server_metrics. Numbers that belong
+// together may have been read a moment apart.
+typedef struct linkspan_metrics {
+    // sizeof(linkspan_metrics).
+    size_t size;
+    // Connections that live, opening and closing ones among them.
+    uint64_t connections;
+    // Connections that listeners have accepted.
+    uint64_t accepted;
+    // Times that the system let a listener accept nothing: no descriptors, no memory.
+    uint64_t accept_failures;
+    // Client connections that found a socket.
+    uint64_t connected;
+    // Client connections that found none: no address, no answer, a proxy's refusal.
+    uint64_t connect_failures;
+    // Connections that TLS has ended.
+    uint64_t tls_failures;
+    // WebSockets that have opened, adopted ones among them.
+    uint64_t opened;
+    // WebSockets that never opened: not connected, refused by either side, broken off, too slow.
+    uint64_t handshakes_failed;
+    // Messages that were received whole.
+    uint64_t received_messages;
+    // Payload of messages received, in bytes.
+    uint64_t received_bytes;
+    // Messages that were accepted for sending.
+    uint64_t sent_messages;
+    // Payload of messages accepted for sending, in bytes.
+    uint64_t sent_bytes;
+    // Bytes read from streams: handshakes, framing and payload.
+    uint64_t read_bytes;
+    // Bytes written to streams: handshakes, framing and payload.
+    uint64_t written_bytes;
+    // Payload bytes that wait for connections to take them, as of each one's last turn.
+    uint64_t waiting_bytes;
+    // Sends refused because too much waited already: LINKSPAN_FULL.
+    uint64_t refused_full;
+    // Sends refused because the policy for slow readers is to drop.
+    uint64_t refused_dropped;
+    // Turns of the loop.
+    uint64_t turns;
+    // Times that the loop was woken from outside a turn: once for all that it finds then.
+    uint64_t wakes;
+    // Commands of other threads that were carried out: sends, closes, posted tasks.
+    uint64_t commands;
+    // Commands of other threads that the loop has not taken yet.
+    uint64_t queued_commands;
+    // Keepalive pings sent (linkspan_config.ping_interval).
+    uint64_t pings;
+    // Keepalive pings that were answered: round trips.
+    uint64_t round_trips;
+    // How long they took in all, in milliseconds.
+    uint64_t round_trip_total_ms;
+    // The shortest, in milliseconds; 0 while there is none.
+    uint64_t round_trip_shortest_ms;
+    // The longest, in milliseconds; 0 while there is none.
+    uint64_t round_trip_longest_ms;
+    // How many round trips took at most 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000 and 5000 milliseconds, and
+    // more than the number before; the last is of those that took longer.
+    uint64_t round_trip_buckets[LINKSPAN_METRICS_ROUND_TRIPS];
+    // WebSockets that had opened and have closed, by the code that on_close tells: what linkspan_close_name
+    // says of the same index.
+    uint64_t closes[LINKSPAN_METRICS_CLOSES];
+    // Connections that ended because the peer broke a rule or a deadline, by rule: what linkspan_rule_name says
+    // of the same index.
+    uint64_t faults[LINKSPAN_METRICS_FAULTS];
+} linkspan_metrics;
+
+// What a loop has counted, at once. `metrics` is filled as far as its size goes.
+//
+// Thread: any.
+linkspan_status linkspan_loop_metrics(linkspan_loop *event_loop, struct linkspan_metrics *metrics);
+
+// What all loops of a server have counted, summed; with a loop of yours, what that loop has. All zero before
+// linkspan_server_start.
+//
+// Thread: any.
+linkspan_status linkspan_server_metrics(linkspan_server *server, struct linkspan_metrics *metrics);
+
+// The same as text in OpenMetrics 1.0, for Prometheus and others: serve it as
+// "application/openmetrics-text; version=1.0.0; charset=utf-8". It ends with a line "# EOF": it is a whole
+// answer, and several cannot be strung together.
+//
+// Copied into `buffer` and ended by a NUL, as far as `capacity` bytes go (LINKSPAN_TRUNCATED); `length`,
+// unless NULL, is told how long it is without the NUL. A `capacity` of 0, with a `buffer` that may be NULL,
+// only asks for the length; the text may be longer at the next call. About 16 KiB suffice.
+//
+// Thread: any.
+linkspan_status linkspan_loop_openmetrics(linkspan_loop *event_loop,
+                                          char *buffer,
+                                          size_t capacity,
+                                          size_t *length);
+
+// The numbers of linkspan_server_metrics as text; see linkspan_loop_openmetrics.
+//
+// Thread: any.
+linkspan_status linkspan_server_openmetrics(linkspan_server *server,
+                                            char *buffer,
+                                            size_t capacity,
+                                            size_t *length);
+
+// What linkspan_metrics.closes[index] counts: "1000" and every other registered code, "3xxx", "4xxx", or
+// "other". Static; absent where nothing is counted, from the first such index on.
+//
+// Thread: any.
+linkspan_text linkspan_close_name(size_t index);
+
+// What linkspan_metrics.faults[index] counts: the name of a rule, as in linkspan_error.rule. Static; absent where
+// nothing is counted, from the first such index on.
+//
+// Thread: any.
+linkspan_text linkspan_rule_name(size_t index);
+
+// Makes every field the default, and `size` right. May be called on any thread.
+static inline void linkspan_metrics_init(linkspan_metrics *it) {
     memset(it, 0, sizeof *it);
     it->size = sizeof *it;
 }

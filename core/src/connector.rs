@@ -1,119 +1,106 @@
-//! [`Connecting`]: from a URL to a connected socket, without waiting.
+//! [`Connecting`]: from a URL to a stream on which the opening handshake can begin, without waiting.
 //!
 //! ```text
-//!   Asking ── resolved ──► Trying ── one socket is connected ──► Connected
-//!     │                     │  ▲ each address, the next one at once after a failure,
-//!     │                     └──┘ or beside the last one after 250 ms
-//!     └──── no address, none answers, deadline ────────────────► Failed
+//!   Asking ── resolved ──► Racing ── one socket is connected ──► Going ── TLS, proxy, TLS ──► Connected
+//!     │                     │  ▲ each address, the next one at     │ only what the URL and the
+//!     │                     └──┘ once after a failure, or beside   │ proxy ask for
+//!     │                          the last one after 250 ms         │
+//!     └── no address, none answers, a refusal, a deadline ─────────┴────────────────────────► Failed
 //! ```
 //!
-//! It knows no poll and belongs to no driver: whoever drives it watches the sockets that it names and calls [`Connecting::next_step`]
-//! whenever anything may have changed.
+//! Each phase has a deadline of its own, and all of them one together. It knows no poll and belongs to no driver:
+//! whoever drives it watches the sockets that it names and calls [`Connecting::next_step`] whenever anything may
+//! have changed.
 
+mod options;
+mod proxies;
+mod race;
 mod resolver;
+mod route;
 
-use std::collections::VecDeque;
+use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::Arc;
+use std::os::fd::BorrowedFd;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use nix::libc::EINPROGRESS;
-use socket2::{Domain, SockAddr, Type};
+use socket2::SockAddr;
 
+pub use self::options::ConnectOptions;
+use self::options::deadline;
+pub use self::proxies::ProxyChoice;
+use self::race::{Lap, Race};
 pub use self::resolver::{Answer, Resolve, SystemResolver};
+use self::route::{Ends, Leg, Route, authority};
 use crate::error::Error;
-use crate::protocol::handshake::Uri;
-use crate::protocol::{Config, Engine, Misuse, Time};
+use crate::protocol::handshake::{Proxy, ProxyKind};
+use crate::protocol::{Engine, Misuse, Time};
 use crate::tls::ClientTls;
-use crate::transport::{Socket, Transport};
-
-/// Where to connect, and how.
-#[derive(Clone, Debug)]
-pub struct ConnectOptions {
-    /// The server and the resource.
-    pub uri: Uri,
-    /// Limits, timeouts and wishes. Default [`Config::default`].
-    pub config: Arc<Config>,
-    /// Trust, for wss. Default the system's store.
-    pub tls: Option<Arc<ClientTls>>,
-    /// Headers to add to the request, in order. Default none.
-    pub headers: Vec<(String, String)>,
-    /// Who turns names into addresses. Default the system, on threads of its own.
-    pub resolver: Option<Arc<dyn Resolve>>,
-    /// From the start to a connected socket: resolving and every address. Default 30 s.
-    pub connect_timeout: Duration,
-}
-
-impl ConnectOptions {
-    /// This server and resource, and the defaults.
-    pub fn new(uri: Uri) -> ConnectOptions {
-        ConnectOptions {
-            uri,
-            config: Arc::default(),
-            tls: None,
-            headers: Vec::new(),
-            resolver: None,
-            connect_timeout: Duration::from_secs(30),
-        }
-    }
-
-    /// The bytes of the URL's connection over a connected socket: TLS for wss.
-    pub fn transport(&self, socket: Socket) -> Result<Transport, Error> {
-        match &self.tls {
-            _ if !self.uri.is_secure => Ok(Transport::plain(socket)),
-            Some(tls) => Transport::tls_client(socket, tls, &self.uri.host),
-            None => Transport::tls_client(socket, &*ClientTls::system()?, &self.uri.host),
-        }
-    }
-}
+use crate::transport::Transport;
 
 /// What to do for a [`Connecting`] next.
 #[derive(Debug)]
 pub enum Step {
     /// Call [`Connecting::resolve`], and [`Connecting::resolved`] with what it answers.
     Resolve,
-    /// Watch [`Connecting::newest`] for writability too; those named before stay watched.
+    /// Watch [`Connecting::newest`] for both directions too; those named before stay watched.
     Watch,
-    /// Nothing: wait for writability, an answer, or the deadline.
+    /// Nothing: wait for readiness, an answer, or the deadline.
     Wait,
-    /// Here it is; all other sockets are gone.
-    Connected(Transport),
+    /// Here is the stream to the server, and what was read from it already; all other sockets are gone. It may have
+    /// more to read, whatever its readiness has said.
+    Connected(Transport, Vec<u8>),
     /// It is over.
     Failed(Error),
 }
 
-/// A client connection on its way to a socket, with the engine that waits for it.
+/// A client connection on its way to a stream, with the engine that waits for it.
 #[derive(Debug)]
 pub struct Connecting {
     options: ConnectOptions,
     engine: Engine,
     phase: Phase,
-    /// Those not tried yet, in order.
-    addresses: VecDeque<SockAddr>,
-    /// Sockets on their way, oldest first.
-    attempts: Vec<Attempt>,
-    /// When the next address is tried beside those on their way.
-    next_attempt: Time,
-    /// When all is given up.
+    /// Which question is asked now: an answer to another one is too late.
+    question: u64,
+    /// Through whom. Known once it has begun.
+    proxy: Option<Proxy>,
+    /// The server's address, where the proxy wants that instead of a name.
+    address: Option<String>,
+    /// When the phase is given up, and after how long it is then…
+    phase_deadline: Time,
+    phase_timeout: Duration,
+    /// …and when all is.
     deadline: Time,
-    /// What failed first: the best address is tried first, so its failure tells most.
-    error: Option<Error>,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum Phase {
-    Start,
-    Asking,
-    Trying,
-    Over,
 }
 
 #[derive(Debug)]
-struct Attempt {
-    socket: Socket,
-    address: SockAddr,
+enum Phase {
+    Start,
+    Asking(Place),
+    Answered(Place, Result<Vec<SocketAddr>, Error>),
+    Racing(Race),
+    Going(Box<Route>),
+    Over(Option<Error>),
+}
+
+/// Whose addresses are looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Server,
+    Proxy,
+}
+
+/// The answer to one question, for [`Connecting::resolved`].
+pub struct Found {
+    question: u64,
+    addresses: Result<Vec<SocketAddr>, Error>,
+}
+
+impl fmt::Debug for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Found({:?})", self.addresses)
+    }
 }
 
 impl Connecting {
@@ -123,66 +110,81 @@ impl Connecting {
         if options.uri.is_secure && options.tls.is_none() {
             options.tls = Some(ClientTls::system()?);
         }
-        let deadline = match options.connect_timeout {
-            Duration::ZERO => Time::from_millis(u64::MAX),
-            timeout => now.after(timeout.as_millis().try_into().unwrap_or(u64::MAX)),
-        };
+        let deadline = deadline(now, options.connect_timeout);
         Ok(Connecting {
             options,
             engine,
             phase: Phase::Start,
-            addresses: VecDeque::new(),
-            attempts: Vec::new(),
-            next_attempt: now,
+            question: 0,
+            proxy: None,
+            address: None,
+            phase_deadline: deadline,
+            phase_timeout: Duration::ZERO,
             deadline,
-            error: None,
         })
     }
 
-    /// Goes as far as it can. Call it at the start, when a watched socket is writable, when
+    /// Goes as far as it can. Call it at the start, when a watched socket is ready, when
     /// [`Connecting::next_timeout`] has come, and after [`Connecting::resolved`] or
     /// [`Connecting::abort`]; once too often does no harm.
     pub fn next_step(&mut self, now: Time) -> Step {
-        if self.phase == Phase::Start {
-            self.phase = Phase::Asking;
-            match self.known_address() {
-                Ok(Some(address)) => self.try_these([address]),
-                Ok(None) => return Step::Resolve,
+        loop {
+            match self.advance(now) {
+                Ok(Some(step)) => return step,
+                Ok(None) => {}
                 Err(error) => self.give_up(error),
             }
         }
-        if now >= self.deadline && self.phase != Phase::Over {
-            self.give_up(self.timed_out());
-        }
-        match self.phase {
-            Phase::Start | Phase::Asking => Step::Wait,
-            Phase::Trying => self.go_on_trying(now),
-            Phase::Over => Step::Failed(self.error.take().unwrap_or(Error::Gone)),
-        }
     }
 
-    /// Asks for the host's addresses; `answer` is called once, perhaps on another thread, and brings
-    /// them to [`Connecting::resolved`].
-    pub fn resolve(&self, answer: Answer) {
-        let Uri { host, port, .. } = &self.options.uri;
-        match &self.options.resolver {
-            Some(resolver) => resolver.resolve(host, *port, answer),
-            None => SystemResolver::shared().resolve(host, *port, answer),
+    /// One change of phase, or a step for the driver.
+    fn advance(&mut self, now: Time) -> Result<Option<Step>, Error> {
+        if now >= self.phase_deadline.min(self.deadline)
+            && let Some(error) = self.timed_out(now)
+        {
+            return Err(error);
         }
-    }
-
-    /// The addresses have come, or there are none.
-    pub fn resolved(&mut self, found: Result<Vec<SocketAddr>, Error>) {
-        if self.phase != Phase::Asking {
-            return;
-        }
-        match found {
-            Ok(addresses) if addresses.is_empty() => {
-                let host = self.options.uri.host.clone();
-                self.give_up(Error::Resolve { host, why: "it has no address".into() });
+        match &mut self.phase {
+            Phase::Start => self.begin(now),
+            Phase::Asking(_) => Ok(Some(Step::Wait)),
+            Phase::Answered(place, found) => {
+                let (place, found) = (*place, std::mem::replace(found, Ok(Vec::new())));
+                self.answered(place, found, now)
             }
-            Ok(addresses) => self.try_these(interleaved(&addresses).map(SockAddr::from)),
-            Err(error) => self.give_up(error),
+            Phase::Racing(race) => match race.go_on(now) {
+                Lap::Began => Ok(Some(Step::Watch)),
+                Lap::Wait => Ok(Some(Step::Wait)),
+                Lap::Won(socket) => {
+                    let route = Route::new(socket, &self.ends())?;
+                    self.go(route, now);
+                    Ok(None)
+                }
+                Lap::Lost(error) => Err(error),
+            },
+            Phase::Going(_) => self.go_on(now),
+            Phase::Over(error) => Ok(Some(Step::Failed(error.take().unwrap_or(Error::Gone)))),
+        }
+    }
+
+    /// Asks for the addresses; `answer` is called once, perhaps on another thread, and brings them to
+    /// [`Connecting::resolved`].
+    pub fn resolve(&self, answer: Box<dyn FnOnce(Found) + Send>) {
+        let question = self.question;
+        let answer: Answer = Box::new(move |addresses| answer(Found { question, addresses }));
+        let (host, port) = self.asked();
+        match &self.options.resolver {
+            Some(resolver) => resolver.resolve(host, port, answer),
+            None => SystemResolver::shared().resolve(host, port, answer),
+        }
+    }
+
+    /// The addresses have come, or there are none. An answer that is too late, or another connection's, changes
+    /// nothing.
+    pub fn resolved(&mut self, found: Found) {
+        if let Phase::Asking(place) = self.phase
+            && found.question == self.question
+        {
+            self.phase = Phase::Answered(place, found.addresses);
         }
     }
 
@@ -193,18 +195,41 @@ impl Connecting {
 
     /// The socket to watch after [`Step::Watch`].
     pub fn newest(&self) -> Option<BorrowedFd<'_>> {
-        self.attempts.last().map(|attempt| attempt.socket.as_fd())
+        self.watched().last()
     }
 
     /// All sockets to watch, oldest first.
     pub fn watched(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        self.attempts.iter().map(|attempt| attempt.socket.as_fd())
+        let (race, route) = match &self.phase {
+            Phase::Racing(race) => (Some(race), None),
+            Phase::Going(route) => (None, Some(route)),
+            Phase::Start | Phase::Asking(_) | Phase::Answered(..) | Phase::Over(_) => (None, None),
+        };
+        race.into_iter().flat_map(Race::watched).chain(route.and_then(|route| route.fd()))
+    }
+
+    /// Whether readability counts: a peer speaks with us.
+    pub fn awaits_input(&self) -> bool {
+        matches!(self.phase, Phase::Going(_))
+    }
+
+    /// Whether writability counts: a socket connects, or takes no more for now.
+    pub fn awaits_output(&self) -> bool {
+        match &self.phase {
+            Phase::Racing(_) => true,
+            Phase::Going(route) => route.awaits_output(),
+            Phase::Start | Phase::Asking(_) | Phase::Answered(..) | Phase::Over(_) => false,
+        }
     }
 
     /// When [`Connecting::next_step`] is to be called at the latest.
     pub fn next_timeout(&self) -> Option<Time> {
-        let beside = (self.phase == Phase::Trying && !self.addresses.is_empty()).then_some(self.next_attempt);
-        Some(beside.map_or(self.deadline, |beside| beside.min(self.deadline)))
+        let beside = match &self.phase {
+            Phase::Racing(race) => race.next_timeout(),
+            Phase::Start | Phase::Asking(_) | Phase::Answered(..) | Phase::Going(_) | Phase::Over(_) => None,
+        };
+        let deadline = self.phase_deadline.min(self.deadline);
+        Some(beside.map_or(deadline, |beside| beside.min(deadline)))
     }
 
     /// The engine that waits.
@@ -227,141 +252,158 @@ impl Connecting {
         &self.options
     }
 
-    /// An address that needs no resolver.
-    fn known_address(&self) -> Result<Option<SockAddr>, Error> {
+    fn begin(&mut self, now: Time) -> Result<Option<Step>, Error> {
         let uri = &self.options.uri;
         if let Some(path) = &uri.unix_path {
-            return match SockAddr::unix(path) {
-                Ok(address) => Ok(Some(address)),
-                Err(error) => Err(Error::io(format!("connect to {path}"), error)),
-            };
+            let address = SockAddr::unix(path).map_err(|error| Error::io(format!("connect to {path}"), error))?;
+            self.race(Race::to(address, now), now);
+            return Ok(None);
         }
-        Ok(uri.host.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, uri.port).into()))
+        self.proxy = self.options.proxy.proxy_for(uri)?;
+        match self.proxy.as_ref().map(|proxy| proxy.kind) {
+            // Its name is ours to resolve.
+            Some(ProxyKind::Socks5) => self.find(Place::Server, now),
+            Some(ProxyKind::Http | ProxyKind::Https | ProxyKind::Socks5Host) => self.find(Place::Proxy, now),
+            None => self.find(Place::Server, now),
+        }
     }
 
-    fn try_these(&mut self, addresses: impl IntoIterator<Item = SockAddr>) {
-        self.addresses.extend(addresses);
-        self.phase = Phase::Trying;
+    /// Looks for somebody's addresses; one in numbers needs no resolver.
+    fn find(&mut self, place: Place, now: Time) -> Result<Option<Step>, Error> {
+        self.phase = Phase::Asking(place);
+        let (host, port) = self.asked();
+        if let Ok(ip) = host.parse::<IpAddr>() {
+            return self.answered(place, Ok(vec![SocketAddr::new(ip, port)]), now);
+        }
+        self.question = QUESTIONS.fetch_add(1, Ordering::Relaxed);
+        self.allow(self.options.resolve_timeout, now);
+        Ok(Some(Step::Resolve))
     }
 
-    /// RFC 8305 5: the next address is tried beside the last when that does not answer soon.
-    fn go_on_trying(&mut self, now: Time) -> Step {
-        let mut index = 0;
-        while index < self.attempts.len() {
-            match outcome(&self.attempts[index].socket) {
-                None => index += 1,
-                Some(Ok(())) => return self.connected(index),
-                Some(Err(error)) => {
-                    let attempt = self.attempts.remove(index);
-                    self.failed(&attempt.address, error);
-                    self.next_attempt = now;
-                }
+    fn answered(
+        &mut self,
+        place: Place,
+        found: Result<Vec<SocketAddr>, Error>,
+        now: Time,
+    ) -> Result<Option<Step>, Error> {
+        let addresses = found?;
+        let Some(best) = addresses.first() else {
+            return Err(Error::Resolve { host: self.asked().0.to_owned(), why: "it has no address".into() });
+        };
+        if place == Place::Server && self.proxy.is_some() {
+            self.address = Some(best.ip().to_string());
+            return self.find(Place::Proxy, now);
+        }
+        self.race(Race::between(&addresses, place == Place::Proxy, now), now);
+        Ok(None)
+    }
+
+    fn race(&mut self, race: Race, now: Time) {
+        self.phase = Phase::Racing(race);
+        self.allow(self.options.tcp_timeout, now);
+    }
+
+    fn go(&mut self, route: Route, now: Time) {
+        self.allow(
+            match route.leg() {
+                Leg::ProxyTls | Leg::ServerTls => self.options.tls_timeout,
+                Leg::Tunnel(_) => self.options.proxy_timeout,
+                Leg::Done => Duration::ZERO,
+            },
+            now,
+        );
+        self.phase = Phase::Going(Box::new(route));
+    }
+
+    fn go_on(&mut self, now: Time) -> Result<Option<Step>, Error> {
+        let Phase::Going(mut route) = std::mem::replace(&mut self.phase, Phase::Over(None)) else { return Ok(None) };
+        if matches!(route.leg(), Leg::Done) {
+            let (transport, early) = route.into_stream();
+            return Ok(Some(Step::Connected(transport, early)));
+        }
+        if route.go_on(&self.ends())? {
+            let route = route.next_leg(&self.ends())?;
+            self.go(route, now);
+            return Ok(None);
+        }
+        self.phase = Phase::Going(route);
+        Ok(Some(Step::Wait))
+    }
+
+    /// A phase begins.
+    fn allow(&mut self, timeout: Duration, now: Time) {
+        self.phase_timeout = timeout;
+        self.phase_deadline = deadline(now, timeout);
+    }
+
+    fn ends(&self) -> Ends<'_> {
+        Ends {
+            server: &self.options.uri,
+            address: self.address.as_deref(),
+            proxy: self.proxy.as_ref(),
+            server_tls: self.options.tls.as_ref(),
+            proxy_tls: self.options.proxy_tls.as_ref(),
+        }
+    }
+
+    /// Whose addresses are looked for now, or were last.
+    fn asked(&self) -> (&str, u16) {
+        match (&self.phase, &self.proxy) {
+            (Phase::Asking(Place::Server) | Phase::Answered(Place::Server, _), _) | (_, None) => {
+                (&self.options.uri.host, self.options.uri.port)
             }
+            (_, Some(proxy)) => (&proxy.host, proxy.port),
         }
-        while self.attempts.is_empty() || now >= self.next_attempt {
-            let Some(address) = self.addresses.pop_front() else { break };
-            match begin(&address) {
-                Ok(socket) => {
-                    self.attempts.push(Attempt { socket, address });
-                    self.next_attempt = now.after(ATTEMPT_DELAY);
-                    return Step::Watch;
-                }
-                Err(error) => self.failed(&address, error),
-            }
-        }
-        if self.attempts.is_empty() {
-            self.phase = Phase::Over;
-            return Step::Failed(self.error.take().unwrap_or(Error::Gone));
-        }
-        Step::Wait
-    }
-
-    fn connected(&mut self, index: usize) -> Step {
-        let Attempt { socket, .. } = self.attempts.swap_remove(index);
-        self.attempts.clear();
-        self.addresses.clear();
-        self.phase = Phase::Over;
-        match self.options.transport(socket) {
-            Ok(transport) => Step::Connected(transport),
-            Err(error) => Step::Failed(error),
-        }
-    }
-
-    fn failed(&mut self, address: &SockAddr, error: io::Error) {
-        self.error.get_or_insert_with(|| Error::io(format!("connect to {}", name(address)), error));
     }
 
     fn give_up(&mut self, error: Error) {
-        if self.phase != Phase::Over {
-            self.phase = Phase::Over;
-            self.attempts.clear();
-            self.addresses.clear();
-            self.error = Some(error);
+        if !matches!(self.phase, Phase::Over(Some(_))) {
+            self.phase = Phase::Over(Some(error));
+            self.phase_deadline = Time::from_millis(u64::MAX);
         }
     }
 
-    fn timed_out(&self) -> Error {
-        let Uri { host, port, .. } = &self.options.uri;
-        let seconds = self.options.connect_timeout.as_secs_f64();
-        match self.phase {
-            Phase::Start | Phase::Asking => {
-                Error::Resolve { host: host.clone(), why: format!("no answer within {seconds} s") }
+    /// The sentence that names the phase; none when it is over already.
+    fn timed_out(&self, now: Time) -> Option<Error> {
+        let limit = if now >= self.phase_deadline { self.phase_timeout } else { self.options.connect_timeout };
+        let why = format!("no answer within {} s", limit.as_secs_f64());
+        let (host, port) = self.asked();
+        let doing = match &self.phase {
+            Phase::Over(_) => return None,
+            Phase::Start | Phase::Asking(_) | Phase::Answered(..) => {
+                return Some(Error::Resolve { host: host.to_owned(), why });
             }
-            Phase::Trying | Phase::Over => {
-                let error = io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {seconds} s"));
-                Error::io(format!("connect to {host}:{port}"), error)
-            }
-        }
+            Phase::Racing(_) if self.proxy.is_some() => format!("connect to the proxy {}", authority(host, port)),
+            Phase::Racing(_) => format!("connect to {}", authority(host, port)),
+            Phase::Going(route) => match route.leg() {
+                Leg::ProxyTls => format!("finish the TLS handshake with the proxy {}", self.ends().proxy_name()),
+                Leg::Tunnel(_) => format!("get through the proxy {}", self.ends().proxy_name()),
+                Leg::ServerTls | Leg::Done => {
+                    let uri = &self.options.uri;
+                    format!("finish the TLS handshake with {}", authority(&uri.host, uri.port))
+                }
+            },
+        };
+        Some(Error::io(doing, io::Error::new(io::ErrorKind::TimedOut, why)))
     }
 }
 
-/// Begins to connect; a Unix socket is connected at once, a TCP socket on its way.
-fn begin(address: &SockAddr) -> io::Result<Socket> {
-    let socket = Socket::new(socket2::Socket::new(Domain::from(i32::from(address.family())), Type::STREAM, None)?)?;
-    match socket.connect(address) {
-        Err(error) if error.raw_os_error() == Some(EINPROGRESS) => Ok(socket),
-        answer => answer.map(|()| socket),
-    }
-}
-
-/// What came of connecting; none while it goes on.
-fn outcome(socket: &Socket) -> Option<io::Result<()>> {
-    match socket.take_error() {
-        Ok(Some(error)) | Err(error) => Some(Err(error)),
-        // Without an error it has succeeded, or goes on: only then is there no peer.
-        Ok(None) => socket.is_connected().then_some(Ok(())),
-    }
-}
-
-/// RFC 8305 4: the families in turn, beginning with that of the best address.
-fn interleaved(addresses: &[SocketAddr]) -> impl Iterator<Item = SocketAddr> {
-    let first_is_ipv6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
-    let (first, second): (Vec<SocketAddr>, Vec<SocketAddr>) =
-        addresses.iter().partition(|address| address.is_ipv6() == first_is_ipv6);
-    let longer = first.len().max(second.len());
-    (0..longer).flat_map(move |index| [first.get(index).copied(), second.get(index).copied()]).flatten()
-}
-
-fn name(address: &SockAddr) -> String {
-    match (address.as_socket(), address.as_pathname()) {
-        (Some(address), _) => address.to_string(),
-        (None, Some(path)) => path.display().to_string(),
-        (None, None) => "a socket without name".into(),
-    }
-}
-
-/// RFC 8305 8: Connection Attempt Delay, in milliseconds.
-const ATTEMPT_DELAY: u64 = 250;
+/// Numbers for questions: from 1, so that 0 is none.
+static QUESTIONS: AtomicU64 = AtomicU64::new(1);
 
 #[cfg(test)]
 mod tests {
     use std::net::TcpListener;
     use std::os::unix::net::UnixListener;
+    use std::sync::Arc;
 
     use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+    use socket2::{Domain, Type};
 
+    use super::race::ATTEMPT_DELAY;
     use super::*;
     use crate::protocol::Keys;
+    use crate::protocol::handshake::Uri;
     use crate::transport::Peer;
 
     /// Answers at once with these addresses.
@@ -394,10 +436,18 @@ mod tests {
                     let newest = connecting.newest().unwrap();
                     poll(&mut [PollFd::new(newest, PollFlags::POLLOUT)], PollTimeout::NONE).unwrap();
                 }
-                Step::Connected(transport) => return Ok(transport),
+                Step::Connected(transport, early) => {
+                    assert_eq!(early, b"");
+                    return Ok(transport);
+                }
                 Step::Failed(error) => return Err(error),
             }
         }
+    }
+
+    /// What the resolver would answer to the question that is asked now.
+    fn found(connecting: &Connecting, addresses: Vec<SocketAddr>) -> Found {
+        Found { question: connecting.question, addresses: Ok(addresses) }
     }
 
     fn listener() -> (TcpListener, SocketAddr) {
@@ -446,7 +496,7 @@ mod tests {
         let (_listener, address) = listener();
         let mut connecting = connecting("ws://both.example/", &[silent, address]);
         assert!(matches!(connecting.next_step(Time::ZERO), Step::Resolve));
-        connecting.resolved(Ok(vec![silent, address]));
+        connecting.resolved(found(&connecting, vec![silent, address]));
         assert!(matches!(connecting.next_step(Time::ZERO), Step::Watch));
         assert_eq!(connecting.next_timeout(), Some(Time::from_millis(ATTEMPT_DELAY)));
         assert!(matches!(connecting.next_step(Time::from_millis(ATTEMPT_DELAY - 1)), Step::Wait));
@@ -459,20 +509,47 @@ mod tests {
         let (_silent, _waiting, silent) = silent();
         let mut connecting = connecting(&format!("ws://{silent}/"), &[]);
         assert!(matches!(connecting.next_step(Time::ZERO), Step::Watch));
-        assert_eq!(connecting.next_timeout(), Some(Time::from_millis(30_000)));
-        let Step::Failed(error) = connecting.next_step(Time::from_millis(30_000)) else { panic!("no end") };
-        assert_eq!(error.to_string(), format!("cannot connect to {silent}: no answer within 30 s"));
+        assert_eq!(connecting.next_timeout(), Some(Time::from_millis(20_000)));
+        let Step::Failed(error) = connecting.next_step(Time::from_millis(20_000)) else { panic!("no end") };
+        assert_eq!(error.to_string(), format!("cannot connect to {silent}: no answer within 20 s"));
     }
 
     #[test]
     fn a_resolver_without_answer_ends_with_the_deadline() {
         let mut connecting = connecting("ws://silent.example/", &[]);
         assert!(matches!(connecting.next_step(Time::ZERO), Step::Resolve));
-        assert!(matches!(connecting.next_step(Time::from_millis(29_999)), Step::Wait));
+        assert!(matches!(connecting.next_step(Time::from_millis(9_999)), Step::Wait));
+        let Step::Failed(error) = connecting.next_step(Time::from_millis(10_000)) else { panic!("no end") };
+        assert_eq!(error.to_string(), "cannot resolve silent.example: no answer within 10 s");
+        connecting.resolved(found(&connecting, vec!["127.0.0.1:1".parse().unwrap()]));
+        assert!(matches!(connecting.next_step(Time::from_millis(10_001)), Step::Failed(_)));
+    }
+
+    #[test]
+    fn an_answer_to_another_question_is_not_heard() {
+        let (_listener, address) = listener();
+        let mut connecting = connecting("ws://late.example/", &[]);
+        assert!(matches!(connecting.next_step(Time::ZERO), Step::Resolve));
+        connecting.resolved(Found { question: connecting.question + 1_000_000, addresses: Ok(vec![address]) });
+        assert!(matches!(connecting.next_step(Time::ZERO), Step::Wait));
+        connecting.resolved(found(&connecting, vec![address]));
+        assert!(matches!(connecting.next_step(Time::ZERO), Step::Watch));
+    }
+
+    #[test]
+    fn all_phases_together_have_a_deadline_too() {
+        let (_silent, _waiting, silent) = silent();
+        let mut connecting = connecting("ws://slow.example/", &[]);
+        assert!(matches!(connecting.next_step(Time::ZERO), Step::Resolve));
+        connecting.resolved(found(&connecting, vec![silent]));
+        assert!(matches!(connecting.next_step(Time::from_millis(9_999)), Step::Watch));
+        assert_eq!(connecting.next_timeout(), Some(Time::from_millis(29_999)));
+        connecting.options.tcp_timeout = Duration::ZERO;
+        connecting.allow(Duration::ZERO, Time::ZERO);
+        assert_eq!(connecting.next_timeout(), Some(Time::from_millis(30_000)));
         let Step::Failed(error) = connecting.next_step(Time::from_millis(30_000)) else { panic!("no end") };
-        assert_eq!(error.to_string(), "cannot resolve silent.example: no answer within 30 s");
-        connecting.resolved(Ok(vec!["127.0.0.1:1".parse().unwrap()]));
-        assert!(matches!(connecting.next_step(Time::from_millis(30_001)), Step::Failed(_)));
+        let expected = "cannot connect to slow.example:80: no answer within 30 s";
+        assert_eq!(error.to_string(), expected);
     }
 
     #[test]
@@ -503,13 +580,5 @@ mod tests {
         connecting.abort();
         assert!(connecting.newest().is_none());
         assert!(matches!(connecting.next_step(Time::ZERO), Step::Failed(_)));
-    }
-
-    #[test]
-    fn families_take_turns_beginning_with_the_best() {
-        let addresses: Vec<SocketAddr> =
-            ["[::1]:1", "[::2]:1", "[::3]:1", "127.0.0.1:1", "127.0.0.2:1"].map(|text| text.parse().unwrap()).to_vec();
-        let order: Vec<String> = interleaved(&addresses).map(|address| address.ip().to_string()).collect();
-        assert_eq!(order, ["::1", "127.0.0.1", "::2", "127.0.0.2", "::3"]);
     }
 }

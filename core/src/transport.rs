@@ -4,7 +4,7 @@
 //!
 //! ```text
 //!   driver ─► Transport ─┬─ Plain ─► Socket
-//!                        ├─ Tls ───► records ─► Socket
+//!                        ├─ Tls ───► records ─► another Transport: a Socket, or TLS to a proxy
 //!                        └─ Host ──► the host's table {read, write, flush, close}
 //! ```
 
@@ -51,26 +51,26 @@ impl Transport {
     /// TLS over `socket`, as the server. The handshake goes on inside reads, writes and flushes.
     pub fn tls_server(socket: Socket, tls: &ServerTls) -> Result<Transport, Error> {
         #[cfg(feature = "tls")]
-        return Ok(Transport::Tls(Box::new(TlsStream::server(socket, tls)?)));
+        return Ok(Transport::Tls(Box::new(TlsStream::server(socket.into(), tls)?)));
         #[cfg(not(feature = "tls"))]
         return tls.never(socket);
     }
 
-    /// TLS over `socket`, as the client of `host`, a name or an address. The handshake goes on inside
-    /// reads, writes and flushes. Fails when `host` can be in no certificate.
-    pub fn tls_client(socket: Socket, tls: &ClientTls, host: &str) -> Result<Transport, Error> {
+    /// TLS over a socket, or over another transport, as the client of `host`, a name or an address. The
+    /// handshake goes on inside reads, writes and flushes. Fails when `host` can be in no certificate.
+    pub fn tls_client(carrier: impl Into<Transport>, tls: &ClientTls, host: &str) -> Result<Transport, Error> {
         #[cfg(feature = "tls")]
-        return Ok(Transport::Tls(Box::new(TlsStream::client(socket, tls, host)?)));
+        return Ok(Transport::Tls(Box::new(TlsStream::client(carrier.into(), tls, host)?)));
         #[cfg(not(feature = "tls"))]
-        return tls.never((socket, host));
+        return tls.never((carrier.into(), host));
     }
 
     /// Reads into `buffer` and says how many bytes came. 0 is the end of the stream, for TLS also
     /// when the peer left without saying so: a WebSocket has its own close. `WouldBlock` means that
     /// all is read for now. During a TLS handshake this takes the handshake further.
     ///
-    /// Any other error is the end. A TLS error has the kind `InvalidData` and a sentence as its text;
-    /// the peer has been told where that was possible.
+    /// Any other error is the end. A TLS error has the kind `InvalidData` (`UnexpectedEof` where the peer
+    /// left during the handshake) and a sentence as its text; the peer has been told where that was possible.
     #[inline]
     pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
@@ -156,7 +156,7 @@ impl Transport {
         match self {
             Transport::Plain(socket) => socket.shutdown_both(),
             #[cfg(feature = "tls")]
-            Transport::Tls(tls) => tls.socket().shutdown_both(),
+            Transport::Tls(tls) => tls.carrier_mut().abort(),
             Transport::Host(host) => host.close(),
         }
     }
@@ -186,7 +186,7 @@ impl Transport {
         match self {
             Transport::Plain(socket) => Some(socket.as_fd()),
             #[cfg(feature = "tls")]
-            Transport::Tls(tls) => Some(tls.socket().as_fd()),
+            Transport::Tls(tls) => tls.carrier().fd(),
             Transport::Host(host) => host.fd(),
         }
     }
@@ -196,7 +196,7 @@ impl Transport {
         match self {
             Transport::Plain(socket) => socket.peer(),
             #[cfg(feature = "tls")]
-            Transport::Tls(tls) => tls.socket().peer(),
+            Transport::Tls(tls) => tls.carrier().peer(),
             Transport::Host(host) => Peer::Host(host.peer()),
         }
     }

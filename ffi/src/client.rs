@@ -4,7 +4,7 @@ use std::ffi::{c_char, c_void};
 use std::sync::Arc;
 use std::time::Duration;
 
-use linkspan::net::ConnectOptions;
+use linkspan::net::{ConnectOptions, ProxyChoice};
 use linkspan::protocol::handshake::Uri;
 
 use crate::bytes::{self, linkspan_connection, linkspan_header};
@@ -34,9 +34,26 @@ pub struct linkspan_client_options {
     pub headers: *const linkspan_header,
     /// How many.
     pub header_count: usize,
-    /// Finding the host and connecting to it, in milliseconds; the opening handshake has a timeout of its own.
-    /// Default 10000.
+    /// From the start to a stream on which the opening handshake can begin (which has a timeout of its own, in
+    /// linkspan_config), in milliseconds: all the phases below together. Default 30000: two tries over a bad line.
     pub connect_timeout: u64,
+    /// The proxy's URL, ended by a NUL: http://, https:// (TLS to the proxy), socks5:// (we resolve the server's
+    /// name) or socks5h:// (the proxy does), then user:password@ where it wants them, host and port. "" for none.
+    /// NULL: as the environment says at the time of linkspan_connect. That is https_proxy or HTTPS_PROXY for wss,
+    /// http_proxy for ws, then all_proxy or ALL_PROXY; but none for what no_proxy or NO_PROXY lists (names,
+    /// addresses, 10.0.0.0/8, each with :port or without, or *), for localhost and for loopback addresses.
+    pub proxy: *const c_char,
+    /// Whom to trust, for TLS to an https:// proxy. NULL: the system's certificate store.
+    pub proxy_tls: *const linkspan_tls,
+    /// Finding the addresses of one name, in milliseconds. Default 10000: the system's resolver asks a second
+    /// server after 5 s.
+    pub resolve_timeout: u64,
+    /// TCP, over all addresses, in milliseconds. Default 20000: the fifth SYN is sent after 15 s.
+    pub tcp_timeout: u64,
+    /// What the proxy needs to reach the server, in milliseconds. Default 20000: as long as TCP.
+    pub proxy_timeout: u64,
+    /// One TLS handshake, in milliseconds. Default 10000: three round trips and a slow machine.
+    pub tls_timeout: u64,
 }
 
 // SAFETY: `repr(C)`, size first, numbers and pointers only.
@@ -75,11 +92,23 @@ unsafe fn read(options: *const linkspan_client_options) -> Result<(ConnectOption
         connect.config = Arc::new(config::read(options.config)?);
         connect.tls = tls::client(options.tls)?;
         connect.headers = bytes::headers(options.headers, options.header_count)?;
-        match options.connect_timeout {
-            0 => {}
-            LINKSPAN_NEVER => connect.connect_timeout = Duration::MAX,
-            milliseconds => connect.connect_timeout = Duration::from_millis(milliseconds),
+        set_timeout(&mut connect.connect_timeout, options.connect_timeout);
+        if let Some(proxy) = guard::optional_string(options.proxy)? {
+            connect.proxy = ProxyChoice::parse(proxy)?;
         }
+        connect.proxy_tls = tls::client(options.proxy_tls)?;
+        set_timeout(&mut connect.resolve_timeout, options.resolve_timeout);
+        set_timeout(&mut connect.tcp_timeout, options.tcp_timeout);
+        set_timeout(&mut connect.proxy_timeout, options.proxy_timeout);
+        set_timeout(&mut connect.tls_timeout, options.tls_timeout);
         Ok((connect, callbacks))
+    }
+}
+
+fn set_timeout(timeout: &mut Duration, milliseconds: u64) {
+    match milliseconds {
+        0 => {}
+        LINKSPAN_NEVER => *timeout = Duration::ZERO,
+        milliseconds => *timeout = Duration::from_millis(milliseconds),
     }
 }

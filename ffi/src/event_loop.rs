@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::time::Duration;
 
 use linkspan::Error;
-use linkspan::net::{Context, EventLoop, Remote};
+use linkspan::net::{Context, EventLoop, Metrics, Remote};
 use linkspan::protocol::CloseCode;
 
 use crate::guard::{self, Out, Outcome, User, guard, guard_value};
@@ -246,6 +246,11 @@ impl linkspan_loop {
             Ok(done) => Ok(done),
             Err(act) => self.between_turns(act),
         }
+    }
+
+    /// What it has counted; when it has ended, what it had.
+    pub(crate) fn metrics(&self) -> Metrics {
+        self.remote.metrics()
     }
 
     /// Acts on the loop: at once inside its callbacks, else as soon as it turns.

@@ -21,6 +21,7 @@ pub mod connection;
 pub mod engine;
 pub mod event_loop;
 pub mod library;
+pub mod metrics;
 pub mod request;
 pub mod result;
 pub mod server;

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use linkspan::Error;
-use linkspan::net::{Context, Handler, ListenOptions, Listener, ListenerId, Server, ServerOptions};
+use linkspan::net::{Context, Handler, ListenOptions, Listener, ListenerId, Metrics, Server, ServerOptions};
 use linkspan::protocol::CloseCode;
 
 use crate::adopt::check_close;
@@ -249,6 +249,16 @@ impl linkspan_server {
         state.port = listener.local_addr().socket_addr().map_or(0, |address| address.port());
         state.stage = Stage::Bound(listener);
         Ok(LINKSPAN_OK)
+    }
+
+    /// What its loops have counted, or the loop that serves it.
+    pub(crate) fn metrics(&self) -> Metrics {
+        let state = self.lock();
+        match (&state.stage, &state.home) {
+            (Stage::OnThreads(server), _) => server.0.metrics(),
+            (Stage::OnLoop(_) | Stage::Ended, Some(home)) => home.metrics(),
+            (Stage::New | Stage::Bound(_) | Stage::OnLoop(_) | Stage::Ended, _) => Metrics::default(),
+        }
     }
 
     fn threads(&self) -> Result<Arc<Threads>, Failure> {

@@ -12,7 +12,7 @@ fn root() -> PathBuf {
 }
 
 /// The public modules, in the order of the header: what is named stands before what names it.
-const SECTIONS: [&str; 14] = [
+const SECTIONS: [&str; 15] = [
     "bytes",
     "result",
     "library",
@@ -26,6 +26,7 @@ const SECTIONS: [&str; 14] = [
     "connection",
     "changes",
     "adopt",
+    "metrics",
     "engine",
 ];
 

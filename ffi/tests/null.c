@@ -19,6 +19,16 @@ static void library(void) {
     OK(linkspan_set_log(NULL, NULL, 0));
 }
 
+static void metrics(void) {
+    linkspan_metrics metrics = {.size = sizeof metrics};
+    INVALID(linkspan_loop_metrics(NULL, &metrics));
+    INVALID(linkspan_server_metrics(NULL, &metrics));
+    INVALID(linkspan_loop_openmetrics(NULL, NULL, 0, NULL));
+    INVALID(linkspan_server_openmetrics(NULL, NULL, 0, NULL));
+    ABSENT(linkspan_close_name(SIZE_MAX));
+    ABSENT(linkspan_rule_name(SIZE_MAX));
+}
+
 static void tls(void) {
     linkspan_tls *tls = NULL;
     INVALID(linkspan_tls_server_new(NULL, NULL, NULL));
@@ -240,6 +250,7 @@ static void without_engines(void) {
 
 int main(void) {
     library();
+    metrics();
     tls();
     requests();
     loops();

@@ -7,7 +7,7 @@ use nix::poll::{PollFd, PollFlags, poll};
 use super::shared::timeout;
 use super::websocket::WebSocket;
 use crate::clock;
-use crate::connector::{ConnectOptions, Connecting, Step};
+use crate::connector::{ConnectOptions, Connecting, Found, Step};
 use crate::error::Error;
 use crate::protocol::handshake::{Reject, Uri};
 use crate::protocol::{Engine, Keys};
@@ -19,9 +19,9 @@ impl WebSocket {
         WebSocket::dial_with(ConnectOptions::new(Uri::parse(url)?))
     }
 
-    /// Connects, and waits until it is open: at most `connect_timeout` for the socket and
-    /// `Config::handshake_timeout` for TLS and the opening handshake. A refusal is an error with the
-    /// server's status.
+    /// Connects, and waits until it is open: at most `connect_timeout` for the way to the server, proxy and
+    /// TLS included, and `Config::handshake_timeout` for the opening handshake. A refusal is an error with
+    /// the server's status.
     pub fn dial_with(options: ConnectOptions) -> Result<WebSocket, Error> {
         options.config.check()?;
         let mut seed = [0; 32];
@@ -29,36 +29,38 @@ impl WebSocket {
         let now = clock::now();
         let engine = Engine::client(options.config.clone(), &options.uri, &options.headers, Keys::new(seed), now)?;
         let mut connecting = Connecting::new(options, engine, now)?;
-        let transport = connect(&mut connecting)?;
+        let (transport, early) = connect(&mut connecting)?;
         let mut engine = connecting.into_engine();
         engine.connected(clock::now());
-        let websocket = WebSocket::new(transport, engine, Vec::new())?;
+        let websocket = WebSocket::new(transport, engine, early)?;
         // A client is asked nothing.
         websocket.open(|_| Err(Reject::text(500, "")))?;
         Ok(websocket)
     }
 }
 
-fn connect(connecting: &mut Connecting) -> Result<Transport, Error> {
+fn connect(connecting: &mut Connecting) -> Result<(Transport, Vec<u8>), Error> {
     loop {
         match connecting.next_step(clock::now()) {
             Step::Resolve => resolve(connecting),
             // The sockets are watched in the next turn, all of them.
             Step::Watch => {}
             Step::Wait => {
-                let mut watched: Vec<PollFd<'_>> =
-                    connecting.watched().map(|fd| PollFd::new(fd, PollFlags::POLLOUT)).collect();
+                let mut flags = PollFlags::empty();
+                flags.set(PollFlags::POLLIN, connecting.awaits_input());
+                flags.set(PollFlags::POLLOUT, connecting.awaits_output());
+                let mut watched: Vec<PollFd<'_>> = connecting.watched().map(|fd| PollFd::new(fd, flags)).collect();
                 // Whatever it says, the next step looks for itself.
                 let _ = poll(&mut watched, timeout(connecting.next_timeout()));
             }
-            Step::Connected(transport) => return Ok(transport),
+            Step::Connected(transport, early) => return Ok((transport, early)),
             Step::Failed(error) => return Err(error),
         }
     }
 }
 
 fn resolve(connecting: &mut Connecting) {
-    let (sender, receiver) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel::<Found>();
     connecting.resolve(Box::new(move |found| {
         // When nobody listens any more, the time was up.
         let _ = sender.send(found);
@@ -69,8 +71,7 @@ fn resolve(connecting: &mut Connecting) {
     };
     match answer {
         Ok(found) => connecting.resolved(found),
-        Err(RecvTimeoutError::Disconnected) => connecting.resolved(Ok(Vec::new())),
-        // The next step sees the deadline.
-        Err(RecvTimeoutError::Timeout) => {}
+        // A resolver that drops the question does not answer it: the next step waits for the deadline.
+        Err(RecvTimeoutError::Disconnected | RecvTimeoutError::Timeout) => {}
     }
 }

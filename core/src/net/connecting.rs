@@ -28,16 +28,19 @@ impl Turn<'_> {
                         return self.connect_failed(&error);
                     }
                 }
-                Step::Connected(transport) => return self.connected(transport),
+                Step::Connected(transport, early) => return self.connected(transport, early),
                 Step::Failed(error) => return self.connect_failed(&error),
             }
         }
     }
 
-    fn connected(&mut self, transport: Transport) {
+    fn connected(&mut self, transport: Transport, early: Vec<u8>) {
         let now = self.inner.now;
         let Some(connection) = become_websocket(self.inner, self.id) else { return };
         connection.transport = Some(transport);
+        connection.unread = (!early.is_empty()).then(|| early.into_boxed_slice());
+        // Whatever its readiness has told before was used up on the way.
+        connection.is_readable = true;
         connection.is_blocked = false;
         if let Mode::WebSocket(engine) = &mut connection.mode {
             engine.connected(now);

@@ -31,4 +31,4 @@ pub use self::listener::{Heads, ListenOptions, Listener};
 pub use self::metrics::{FaultCounts, Metrics, RoundTrips};
 pub use self::remote::Remote;
 pub use self::server::{Server, ServerOptions};
-pub use crate::connector::{Answer, ConnectOptions, Connecting, Resolve, Step, SystemResolver};
+pub use crate::connector::{Answer, ConnectOptions, Connecting, Found, ProxyChoice, Resolve, Step, SystemResolver};

@@ -81,8 +81,13 @@ pub enum Fault {
     Refused(u16),
     /// The server's 101 breaks a rule; the text says which.
     AnswerInvalid(&'static str),
-    /// The proxy refused; the text says why.
-    ProxyRefused(String),
+    /// The proxy refused, or answered what no proxy may.
+    ProxyRefused {
+        /// The HTTP status of an HTTP proxy's answer; 0 where there is none.
+        status: u16,
+        /// What is wrong.
+        why: String,
+    },
     /// The opening handshake took longer than `Config::handshake_timeout`.
     HandshakeTimeout,
     /// A message took longer than `Config::message_timeout`.
@@ -125,7 +130,7 @@ impl Fault {
             | Fault::OriginNotAllowed
             | Fault::Refused(_)
             | Fault::AnswerInvalid(_)
-            | Fault::ProxyRefused(_)
+            | Fault::ProxyRefused { .. }
             | Fault::HandshakeTimeout
             | Fault::WriteTimeout
             | Fault::PongTimeout
@@ -134,7 +139,7 @@ impl Fault {
     }
 
     /// The HTTP status with which a server refuses a request for this fault, or with which the server has
-    /// [refused](Fault::Refused) ours; 0 where no HTTP answer tells of it.
+    /// [refused](Fault::Refused) ours, or the proxy has; 0 where no HTTP answer tells of it.
     pub fn http_status(&self) -> u16 {
         match self {
             Fault::MethodNotGet => 405,
@@ -144,7 +149,7 @@ impl Fault {
             Fault::HandshakeTimeout => 408,
             Fault::BodyOnUpgrade => 413,
             Fault::HeadMalformed(_) | Fault::HeaderMissing(_) | Fault::HeaderInvalid(_) => 400,
-            Fault::Refused(status) => *status,
+            Fault::Refused(status) | Fault::ProxyRefused { status, .. } => *status,
             Fault::ReservedBits(_)
             | Fault::ReservedOpcode(_)
             | Fault::Unmasked
@@ -164,7 +169,6 @@ impl Fault {
             | Fault::CloseReasonNotUtf8
             | Fault::DeflateInvalid
             | Fault::AnswerInvalid(_)
-            | Fault::ProxyRefused(_)
             | Fault::MessageTimeout
             | Fault::PongTimeout
             | Fault::WriteTimeout
@@ -280,7 +284,7 @@ impl fmt::Display for Fault {
                 write!(f, "the server answered {status} to the opening handshake (RFC 6455 4.1)")
             }
             Fault::AnswerInvalid(what) => write!(f, "{what} (RFC 6455 4.1)"),
-            Fault::ProxyRefused(what) => write!(f, "the proxy refused: {what}"),
+            Fault::ProxyRefused { why, .. } => write!(f, "the proxy refused: {why}"),
             Fault::HandshakeTimeout => write!(f, "the opening handshake took too long"),
             Fault::MessageTimeout => write!(f, "a message took too long to arrive"),
             Fault::WriteTimeout => write!(f, "the peer did not read for too long"),

@@ -1,4 +1,4 @@
-//! [`TlsStream`]: TLS records over a [`Socket`].
+//! [`TlsStream`]: TLS records over another [`Transport`]: a socket, or TLS to a proxy.
 //!
 //! Ciphertext is read straight into the caller's own buffer and plaintext laid in front of it, so that
 //! an idle connection owns no buffer. What is written is encrypted in a buffer that the thread keeps;
@@ -20,13 +20,14 @@ use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
 use rustls::unbuffered::{ConnectionState, EncodeError, EncodeTlsData, EncryptError, UnbufferedStatus};
 use rustls::{CommonState, Error as TlsError};
 
-use super::Socket;
+use super::Transport;
 use crate::error::Error;
 use crate::tls::{ClientTls, ServerTls, Who, explain, take_server_name};
 
-/// TLS over a socket, either side. The handshake goes on inside reads, writes and flushes.
+/// TLS over another transport, either side. The handshake goes on inside reads, writes and flushes.
 pub struct TlsStream {
-    socket: Socket,
+    /// A socket, as a rule.
+    carrier: Transport,
     session: Session,
     /// Ciphertext that is no whole record yet. Without allocation while there is none.
     incoming: Vec<u8>,
@@ -58,25 +59,25 @@ enum End {
     Not,
     /// close_notify, or the end of the stream.
     Clean,
-    /// A fault of the peer's, or a handshake cut off.
-    Failed(String),
+    /// A fault of the peer's (`InvalidData`), or a handshake cut off (`UnexpectedEof`).
+    Failed(io::ErrorKind, String),
 }
 
 impl TlsStream {
-    pub(super) fn server(socket: Socket, tls: &ServerTls) -> Result<TlsStream, Error> {
+    pub(super) fn server(carrier: Transport, tls: &ServerTls) -> Result<TlsStream, Error> {
         let session = UnbufferedServerConnection::new(tls.config()).map_err(|error| Error::Tls(error.to_string()))?;
-        Ok(TlsStream::new(socket, Session::Server(session)))
+        Ok(TlsStream::new(carrier, Session::Server(session)))
     }
 
-    pub(super) fn client(socket: Socket, tls: &ClientTls, host: &str) -> Result<TlsStream, Error> {
+    pub(super) fn client(carrier: Transport, tls: &ClientTls, host: &str) -> Result<TlsStream, Error> {
         let session = UnbufferedClientConnection::new(tls.config(), tls.name_for(host)?)
             .map_err(|error| Error::Tls(error.to_string()))?;
-        Ok(TlsStream::new(socket, Session::Client(session)))
+        Ok(TlsStream::new(carrier, Session::Client(session)))
     }
 
-    fn new(socket: Socket, session: Session) -> TlsStream {
+    fn new(carrier: Transport, session: Session) -> TlsStream {
         TlsStream {
-            socket,
+            carrier,
             session,
             incoming: Vec::new(),
             outgoing: Vec::new(),
@@ -92,7 +93,7 @@ impl TlsStream {
     }
 
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.has_buffered_plaintext() {
+        if self.holds_plaintext() {
             return Ok(self.give(buffer));
         }
         if buffer.is_empty() {
@@ -102,7 +103,7 @@ impl TlsStream {
             match &self.end {
                 End::Not => {}
                 End::Clean => return Ok(0),
-                End::Failed(why) => return Err(io::Error::new(io::ErrorKind::InvalidData, why.clone())),
+                End::Failed(kind, why) => return Err(io::Error::new(*kind, why.clone())),
             }
             let enough = HEADROOM + self.incoming.len() + WIRE_RECORD;
             if buffer.len() >= enough {
@@ -126,8 +127,8 @@ impl TlsStream {
     }
 
     pub(super) fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        if let End::Failed(why) = &self.end {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, why.clone()));
+        if let End::Failed(kind, why) = &self.end {
+            return Err(io::Error::new(*kind, why.clone()));
         }
         if self.is_closing {
             return Err(io::ErrorKind::BrokenPipe.into());
@@ -148,21 +149,33 @@ impl TlsStream {
         Ok(accepted)
     }
 
-    /// Encrypts some of the `left` bytes after `skip`, and hands them to the socket.
+    /// Encrypts some of the `left` bytes after `skip`, and hands them to the carrier.
     fn write_some(&mut self, slices: &[IoSlice<'_>], skip: usize, left: usize) -> io::Result<usize> {
-        SCRATCH.with_borrow_mut(|Scratch { gathered, encrypted }| {
-            let plain = gather(slices, skip, left.min(MOST), gathered);
-            let n = self.session.encrypt(&mut self.incoming, plain, encrypted, &mut self.outgoing)?;
-            let sent = match self.outgoing.is_empty() {
-                true => match self.socket.write(&[IoSlice::new(&encrypted[..n])]) {
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
-                    answer => answer?,
-                },
-                false => 0,
-            };
-            self.outgoing.extend_from_slice(&encrypted[sent..n]);
-            Ok(plain.len())
-        })
+        // Taken, not borrowed: the carrier may be TLS too, and needs one of its own.
+        let mut scratch = SCRATCH.take();
+        let written = self.write_through(slices, skip, left, &mut scratch);
+        SCRATCH.set(scratch);
+        written
+    }
+
+    fn write_through(
+        &mut self,
+        slices: &[IoSlice<'_>],
+        skip: usize,
+        left: usize,
+        Scratch { gathered, encrypted }: &mut Scratch,
+    ) -> io::Result<usize> {
+        let plain = gather(slices, skip, left.min(MOST), gathered);
+        let n = self.session.encrypt(&mut self.incoming, plain, encrypted, &mut self.outgoing)?;
+        let sent = match self.outgoing.is_empty() {
+            true => match self.carrier.write(&[IoSlice::new(&encrypted[..n])]) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+                answer => answer?,
+            },
+            false => 0,
+        };
+        self.outgoing.extend_from_slice(&encrypted[sent..n]);
+        Ok(plain.len())
     }
 
     pub(super) fn flush(&mut self) -> io::Result<bool> {
@@ -174,7 +187,7 @@ impl TlsStream {
             }
         }
         while self.sent < self.outgoing.len() {
-            match self.socket.write(&[IoSlice::new(&self.outgoing[self.sent..])]) {
+            match self.carrier.write(&[IoSlice::new(&self.outgoing[self.sent..])]) {
                 Ok(n) => self.sent += n,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
                 Err(error) => {
@@ -184,22 +197,30 @@ impl TlsStream {
             }
         }
         self.forget_outgoing();
+        if !self.carrier.flush()? {
+            return Ok(false);
+        }
         if self.is_closing && !mem::replace(&mut self.is_shut, true) {
-            self.socket.shutdown_write()?;
+            self.carrier.shutdown_write()?;
         }
         Ok(true)
     }
 
     pub(super) fn has_pending_write(&self) -> bool {
-        !self.outgoing.is_empty()
+        !self.outgoing.is_empty() || self.carrier.has_pending_write()
     }
 
     pub(super) fn has_buffered_plaintext(&self) -> bool {
+        self.holds_plaintext() || self.carrier.has_buffered_plaintext()
+    }
+
+    /// Whether plaintext is kept here.
+    fn holds_plaintext(&self) -> bool {
         self.given < self.plaintext.len()
     }
 
     pub(super) fn shutdown_write(&mut self) -> io::Result<()> {
-        if !mem::replace(&mut self.is_closing, true) && !matches!(self.end, End::Failed(_)) {
+        if !mem::replace(&mut self.is_closing, true) && !matches!(self.end, End::Failed(..)) {
             self.session.close(&mut self.incoming, &mut self.outgoing);
         }
         self.flush().map(drop)
@@ -209,8 +230,12 @@ impl TlsStream {
         self.session.common().is_handshaking()
     }
 
-    pub(super) fn socket(&self) -> &Socket {
-        &self.socket
+    pub(super) fn carrier(&self) -> &Transport {
+        &self.carrier
+    }
+
+    pub(super) fn carrier_mut(&mut self) -> &mut Transport {
+        &mut self.carrier
     }
 
     pub(super) fn alpn(&self) -> Option<&[u8]> {
@@ -243,7 +268,7 @@ impl TlsStream {
     fn read_records(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let kept = HEADROOM + self.incoming.len();
         buffer[HEADROOM..kept].copy_from_slice(&self.incoming);
-        let read = match self.socket.read(&mut buffer[kept..]) {
+        let read = match self.carrier.read(&mut buffer[kept..]) {
             Ok(0) => {
                 self.end_of_stream();
                 return Ok(0);
@@ -256,7 +281,7 @@ impl TlsStream {
                 return Err(error);
             }
         };
-        self.is_drained = kept + read < buffer.len();
+        self.is_drained = kept + read < buffer.len() && self.carrier.short_read_drains();
         let plain = self.decrypt(buffer, kept + read);
         if !self.outgoing.is_empty() {
             // What the peer said is worth more than what the socket says of our answer to it.
@@ -268,7 +293,10 @@ impl TlsStream {
     /// The socket has ended. A missing close_notify matters to nobody: a WebSocket has its own close.
     fn end_of_stream(&mut self) {
         self.end = match self.is_handshaking() {
-            true => End::Failed(format!("the {} left during the TLS handshake", self.session.who().name())),
+            true => End::Failed(
+                io::ErrorKind::UnexpectedEof,
+                format!("the {} left during the TLS handshake", self.session.who().name()),
+            ),
             false => End::Clean,
         };
     }
@@ -295,7 +323,7 @@ impl TlsStream {
                     break;
                 }
                 Step::Failed(error) => {
-                    self.end = End::Failed(explain(&error, self.session.who()));
+                    self.end = End::Failed(io::ErrorKind::InvalidData, explain(&error, self.session.who()));
                     self.session.alert(&mut self.outgoing);
                     start = filled;
                     break;
@@ -319,7 +347,8 @@ impl TlsStream {
         self.incoming.clear();
         self.incoming.extend_from_slice(rest);
         if rest.len() > MAX_INCOMPLETE {
-            self.end = End::Failed(format!("the {} sent a TLS message without end", self.session.who().name()));
+            let why = format!("the {} sent a TLS message without end", self.session.who().name());
+            self.end = End::Failed(io::ErrorKind::InvalidData, why);
         }
     }
 
@@ -331,7 +360,7 @@ impl TlsStream {
 
 impl fmt::Debug for TlsStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "TlsStream({:?})", self.socket)
+        write!(f, "TlsStream({:?})", self.carrier)
     }
 }
 

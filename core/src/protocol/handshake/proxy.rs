@@ -209,7 +209,7 @@ impl Tunnel for ConnectProxy {
                 100..=199 => {}
                 // RFC 9110 9.3.6: any 2xx opens the tunnel, right behind the head.
                 200..=299 => return Ok(Progress { eaten, is_open: true }),
-                status => return Err(Fault::ProxyRefused(format!("{status} {}", answer.reason).trim_end().to_owned())),
+                status => return Err(http_refused(status, &answer.reason)),
             }
         }
     }
@@ -378,7 +378,19 @@ fn request(host: &str, port: u16) -> Result<Vec<u8>, Misuse> {
 }
 
 fn refused(why: &str) -> Fault {
-    Fault::ProxyRefused(why.to_owned())
+    Fault::ProxyRefused { status: 0, why: why.to_owned() }
+}
+
+/// The status, and what a person can do about it.
+fn http_refused(status: u16, reason: &str) -> Fault {
+    let advice = match status {
+        407 => "; it wants a user and a password: http://user:password@proxy",
+        403 => "; it does not allow this server",
+        502..=504 => "; it does not reach the server",
+        _ => "",
+    };
+    let answer = format!("{status} {reason}");
+    Fault::ProxyRefused { status, why: format!("{}{advice}", answer.trim_end()) }
 }
 
 /// RFC 1928 6.
@@ -462,15 +474,19 @@ mod tests {
 
     #[test]
     fn connect_refused_says_why() {
-        for (answer, why) in [
-            ("HTTP/1.1 407 Proxy Authentication Required\r\n\r\nbody", "407 Proxy Authentication Required"),
-            ("HTTP/1.1 502\r\n\r\n", "502"),
-            ("HTTP/1.1 302 Found\r\nLocation: http://evil\r\n\r\n", "302 Found"),
+        for (answer, status, why) in [
+            (
+                "HTTP/1.1 407 Proxy Authentication Required\r\n\r\nbody",
+                407,
+                "407 Proxy Authentication Required; it wants a user and a password: http://user:password@proxy",
+            ),
+            ("HTTP/1.1 502\r\n\r\n", 502, "502; it does not reach the server"),
+            ("HTTP/1.1 302 Found\r\nLocation: http://evil\r\n\r\n", 302, "302 Found"),
         ] {
             for step in [1, 1000] {
                 let mut tunnel = ConnectProxy::new("a", 80, None).unwrap();
                 let result = feed(&mut tunnel, answer.as_bytes(), step);
-                assert_eq!(result, Err(Fault::ProxyRefused(why.to_owned())));
+                assert_eq!(result, Err(Fault::ProxyRefused { status, why: why.to_owned() }));
             }
         }
         let mut tunnel = ConnectProxy::new("a", 80, None).unwrap();
@@ -531,7 +547,7 @@ mod tests {
         let refusal = |userinfo: Option<&str>, bytes: &[u8]| {
             let mut tunnel = Socks5::new("a", 80, userinfo).unwrap();
             match feed(&mut tunnel, bytes, 1) {
-                Err(Fault::ProxyRefused(why)) => why,
+                Err(Fault::ProxyRefused { status: 0, why }) => why,
                 other => panic!("{bytes:?}: {other:?}"),
             }
         };

@@ -1,4 +1,4 @@
-//! The C examples do what they say they do.
+//! The C and C++ examples do what they say they do: the same programs in both languages.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 mod common;
@@ -16,9 +16,14 @@ use linkspan::protocol::handshake::Uri;
 use linkspan::protocol::{CloseCode, CloseInfo, Config, MessageKind};
 use linkspan::tls::{ClientTls, ClientTlsOptions, Pem, Roots};
 
-fn echo_server() -> &'static Path {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| compile("examples/c/echo_server.c"))
+/// An example in each of the languages.
+fn built(c: &str, cpp: &str) -> [PathBuf; 2] {
+    [compile(c), compile(cpp)]
+}
+
+fn echo_servers() -> &'static [PathBuf; 2] {
+    static BUILT: OnceLock<[PathBuf; 2]> = OnceLock::new();
+    BUILT.get_or_init(|| built("examples/c/echo_server.c", "examples/cpp/echo_server.cpp"))
 }
 
 /// A server that runs, and what it said.
@@ -63,8 +68,9 @@ fn receive(socket: &WebSocket) -> (MessageKind, Vec<u8>) {
 
 #[test]
 fn echo_server_echoes_and_drains_on_a_signal() {
-    for (signal, loops) in [("-INT", "1"), ("-TERM", "3")] {
-        let server = Running::start(echo_server(), &["--loops", loops]);
+    let [c, cpp] = echo_servers();
+    for (program, signal, loops) in [(c, "-INT", "1"), (c, "-TERM", "3"), (cpp, "-INT", "3"), (cpp, "-TERM", "1")] {
+        let server = Running::start(program, &["--loops", loops]);
         assert!(server.url.starts_with("ws://127.0.0.1:") && server.url.ends_with('/'), "{}", server.url);
         let socket = WebSocket::dial(&server.url).unwrap();
         for (kind, data) in
@@ -118,10 +124,14 @@ fn every_foreign_loop_echoes_and_drains_on_a_signal() {
 
 #[test]
 fn echo_server_speaks_tls_and_deflate_within_its_limit() {
+    echo_servers().iter().for_each(|program| speaks_tls_and_deflate_within_its_limit(program));
+}
+
+fn speaks_tls_and_deflate_within_its_limit(program: &Path) {
     let certificates = root().join("ffi/tests/certificates");
     let (certificate, key) = (certificates.join("server.pem"), certificates.join("server.key"));
     let tls = ["--tls", certificate.to_str().unwrap(), key.to_str().unwrap()];
-    let server = Running::start(echo_server(), &[&tls[..], &["--deflate", "--max-message-bytes", "1000"]].concat());
+    let server = Running::start(program, &[&tls[..], &["--deflate", "--max-message-bytes", "1000"]].concat());
     assert!(server.url.starts_with("wss://127.0.0.1:"), "{}", server.url);
     let trust = ClientTlsOptions { roots: Roots::Only(Pem::file(certificates.join("ca.pem"))), ..Default::default() };
     let mut options = ConnectOptions::new(Uri::parse(&server.url).unwrap());
@@ -150,8 +160,10 @@ fn echo_server_says_in_one_line_what_is_wrong() {
         (&["--colour", "red"], "--colour"),
         (&["--host", "no.such.host.invalid"], "no.such.host.invalid"),
     ];
-    for (arguments, named) in cases {
-        let output = Command::new(echo_server()).args(arguments).output().unwrap();
+    for ((arguments, named), program) in
+        cases.iter().flat_map(|case| echo_servers().iter().map(move |program| (case, program)))
+    {
+        let output = Command::new(program).args(*arguments).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(1), "{arguments:?}: {said}");
         assert!(said.contains(named) && said.lines().count() == 1, "{arguments:?}: {said}");
@@ -183,14 +195,17 @@ impl Handler for Asking {
 
 #[test]
 fn echo_client_sends_back_until_it_is_closed() {
+    built("examples/c/echo_client.c", "examples/cpp/echo_client.cpp").iter().for_each(|client| sends_back(client));
+}
+
+fn sends_back(client: &Path) {
     let listener = Listener::tcp("127.0.0.1:0").unwrap();
     let url = format!("ws://{}/", listener.local_addr());
-    let client = compile("examples/c/echo_client.c");
     let mut event_loop = EventLoop::new().unwrap();
     let mut cx = event_loop.context();
     let handler = cx.add_handler(Box::new(Asking::default()));
     cx.listen(listener, ListenOptions::default(), handler).unwrap();
-    let mut running = Command::new(&client).args(["--deflate", &url]).spawn().unwrap();
+    let mut running = Command::new(client).args(["--deflate", &url]).spawn().unwrap();
     event_loop.run().unwrap();
     // The client ends when the stream does.
     let status = loop {
@@ -202,7 +217,7 @@ fn echo_client_sends_back_until_it_is_closed() {
     assert_eq!(status.code(), Some(0));
 
     for arguments in [&["ws://127.0.0.1:1/"][..], &["http"], &[], &["--ca", "missing.pem", &url]] {
-        let output = Command::new(&client).args(arguments).output().unwrap();
+        let output = Command::new(client).args(arguments).output().unwrap();
         assert_eq!(output.status.code(), Some(1), "{arguments:?}");
         assert_eq!(String::from_utf8_lossy(&output.stderr).lines().count(), 1, "{arguments:?}");
     }
@@ -210,7 +225,11 @@ fn echo_client_sends_back_until_it_is_closed() {
 
 #[test]
 fn chat_server_tells_everybody_else() {
-    let mut server = Running::start(&compile("examples/c/chat_server.c"), &["0"]);
+    built("examples/c/chat_server.c", "examples/cpp/chat_server.cpp").iter().for_each(|server| tells_everybody(server));
+}
+
+fn tells_everybody(program: &Path) {
+    let mut server = Running::start(program, &["0"]);
     let [first, second, third] = [0; 3].map(|_| WebSocket::dial(&server.url).unwrap());
     // Whoever has asked something and been heard is in the room.
     first.send(MessageKind::Text, b"hello").unwrap();

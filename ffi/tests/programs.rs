@@ -1,4 +1,4 @@
-//! The C and C++ programs, against the shared library as it is built.
+//! The C programs, against the shared library as it is built.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 mod common;
@@ -30,9 +30,11 @@ macro_rules! programs {
 
 programs! {
     adopt: "ffi/tests/adopt.c",
+    changes: "ffi/tests/changes.c",
     client: "ffi/tests/client.c",
     connection: "ffi/tests/connection.c",
     engine: "ffi/tests/engine.c",
+    free_user: "ffi/tests/free_user.c",
     event_loop: "ffi/tests/loop.c",
     library_itself: "ffi/tests/library.c",
     metrics: "ffi/tests/metrics.c",
@@ -45,7 +47,6 @@ programs! {
     sigpipe: "ffi/tests/sigpipe.c",
     threads: "ffi/tests/threads.c",
     tls: "ffi/tests/tls.c",
-    cpp_echo: "bindings/cpp/tests/echo.cpp",
 }
 
 #[test]
@@ -60,9 +61,10 @@ fn the_examples_in_the_headers_compile() {
     fs::write(&c, example("include/linkspan.h")).unwrap();
     compile(c.to_str().unwrap());
     let cpp = temporary.join("header_example_cpp.cpp");
-    let body = example("bindings/cpp/linkspan.hpp");
-    fs::write(&cpp, format!("#include <linkspan.hpp>\nint main() {{\n{body}}}\n")).unwrap();
-    compile(cpp.to_str().unwrap());
+    for header in ["bindings/cpp/linkspan.hpp", "bindings/cpp/linkspan_websocket.hpp"] {
+        fs::write(&cpp, example(header)).unwrap();
+        compile(cpp.to_str().unwrap());
+    }
 }
 
 /// The symbols that the shared library exports.

@@ -42,9 +42,11 @@ pub(crate) fn compile(source: &str) -> PathBuf {
 
 /// The same for a program that needs another library too, which pkg-config knows.
 pub(crate) fn compile_with(source: &str, module: Option<&str>) -> PathBuf {
+    // A C program and a C++ program may have the same name.
+    let name = Path::new(source).file_name().unwrap().to_string_lossy().replace('.', "_");
     let source = root().join(source);
     let is_cpp = source.extension().is_some_and(|extension| extension == "cpp");
-    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(source.file_stem().unwrap());
+    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let output = Command::new(if is_cpp { "c++" } else { "cc" })
         .args(if is_cpp { ["-std=c++17", "-g"] } else { ["-std=c99", "-g"] })
         .args(["-D_POSIX_C_SOURCE=200809L", "-Wall", "-Wextra", "-pedantic", "-Werror"])

@@ -25,7 +25,7 @@ int main() {
         echoed = kind == linkspan::Kind::text && data == "hello";
         connection.close();
     };
-    asking.on_close = [&loop](linkspan::Connection, const linkspan_close_info &) { loop.stop(); };
+    asking.on_close = [&loop](linkspan::Connection, const linkspan::CloseInfo &) { loop.stop(); };
     loop.connect("ws://127.0.0.1:" + std::to_string(server.port()) + "/", asking);
     loop.run();
     std::cout << "linkspan " << linkspan_version() << ": " << (echoed ? "echoed" : "no echo") << '\n';

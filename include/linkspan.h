@@ -680,8 +680,8 @@ bool linkspan_loop_is_stopping(struct linkspan_loop *event_loop);
 // ----------------------------------------------------------------------------
 // Servers
 //
-// A server listens on one address. Its connections are served by loops of its own, each on a thread that
-// the library makes (these block all signals), or by a loop of yours.
+// A server listens on one address or several. Its connections are served by loops of its own, each on a
+// thread that the library makes (these block all signals), or by a loop of yours.
 // ----------------------------------------------------------------------------
 
 // A server. Owned: free it with linkspan_server_free.
@@ -704,8 +704,18 @@ typedef struct linkspan_server_options {
     // How many loops of its own, each on its own thread. Default 1. Callbacks of different connections may
     // then run at the same time.
     uint32_t loops;
-    // Most connections at once; above it, new ones wait in the system's queue. Default 65536.
+    // Most connections at once, on all its loops; above it, new ones wait in the system's queue. Default
+    // 65536.
     uint32_t max_connections;
+    // Most of them from one IP address, of IPv6 from one network of 64 bits. The stream of one more ends at
+    // once, without an answer. Unix sockets are not counted. Default no limit.
+    uint32_t max_connections_per_address;
+    // Non-zero: the port may be shared with other sockets of the same user that ask for the same
+    // (SO_REUSEPORT); the system spreads new connections among them. Default: a taken port is an error.
+    int reuse_port;
+    // Over how many milliseconds linkspan_server_drain spreads its close frames, evenly, so that not all
+    // clients come back at once. Default 0: all at once.
+    uint64_t drain_window;
 } linkspan_server_options;
 
 // Makes a server that does not listen yet. `options` may be NULL.
@@ -718,6 +728,9 @@ linkspan_status linkspan_server_new(const struct linkspan_server_options *option
 // "::" all addresses of this machine. Port 0 picks a free one: see linkspan_server_port. Connections wait in
 // the system's queue until linkspan_server_start. LINKSPAN_IO with a sentence when the port is taken.
 //
+// This and the other functions that listen may be called several times before linkspan_server_start, for IPv4,
+// IPv6 and a Unix socket for instance; afterwards they return LINKSPAN_WRONG_STATE.
+//
 // Thread: any.
 linkspan_status linkspan_server_listen(struct linkspan_server *server, const char *host, uint16_t port);
 
@@ -726,26 +739,59 @@ linkspan_status linkspan_server_listen(struct linkspan_server *server, const cha
 // Thread: any.
 linkspan_status linkspan_server_listen_unix(struct linkspan_server *server, const char *path);
 
-// Listens on a socket that somebody else has bound and made listen, systemd for instance. The descriptor is
-// the server's from now on; when this fails too.
+// Listens on a socket that somebody else has bound and made listen: a parent process, for instance. The
+// descriptor is the server's from now on; when this fails too. It becomes non-blocking,
+// for its other owners too.
 //
 // Thread: any.
 linkspan_status linkspan_server_listen_fd(struct linkspan_server *server, int fd);
 
-// The port that it listens on; 0 before it listens, and for Unix sockets.
+// Listens on the sockets that systemd has opened for this process and passed under `name` (FileDescriptorName=
+// in the socket unit, else the unit's own name, "chat.socket"); NULL: on all that were passed. Each is given
+// out once, to whichever server asks first. LINKSPAN_IO with a sentence when systemd has passed nothing, or
+// nothing of this name. The descriptors are set to close in programs that this process starts. The environment
+// (LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES) is left as it is; do not take the same sockets by sd_listen_fds too.
+//
+// Thread: any; not while another thread changes the environment.
+linkspan_status linkspan_server_listen_systemd(struct linkspan_server *server, const char *name);
+
+// The first port that it listens on; 0 before it listens, and when it listens on Unix sockets only.
 //
 // Thread: any.
 uint16_t linkspan_server_port(struct linkspan_server *server);
 
+// The port of the listener at this place, in the order in which they were added, the first being 0. 0 for a
+// Unix socket, and past the last.
+//
+// Thread: any.
+uint16_t linkspan_server_port_at(struct linkspan_server *server, size_t index);
+
 // Starts serving: when this returns, connections are accepted. With a loop of yours, whenever it runs.
+// LINKSPAN_WRONG_STATE when it does not listen, or was started already.
 //
 // Thread: any; with a loop of yours, that loop's.
 linkspan_status linkspan_server_start(struct linkspan_server *server);
 
-// Ends it gently: accepts no more and closes every connection with `code` (1001, usually) and `reason`,
-// which may be NULL with 0. The loops end when all connections have gone; those that are still there after
-// `deadline_ms` milliseconds are aborted. Returns at once: linkspan_server_wait waits. With a loop of yours, all
-// connections of that loop are closed, and linkspan_loop_run returns.
+// Accepts nobody from now on, until linkspan_server_resume: new connections wait in the system's queue, and
+// those that are there go on. LINKSPAN_WRONG_STATE when it was not started.
+//
+// Thread: any.
+linkspan_status linkspan_server_pause(struct linkspan_server *server);
+
+// Accepts again after linkspan_server_pause, first of all those who have waited. LINKSPAN_WRONG_STATE when it
+// was not started.
+//
+// Thread: any.
+linkspan_status linkspan_server_resume(struct linkspan_server *server);
+
+// Ends it gently: accepts no more and closes each of its connections with `code` (1001, usually; 1012 says that
+// the server restarts) and `reason`, which may be NULL with 0. The close frames are spread over the options'
+// drain_window; connections that are still there `deadline_ms` milliseconds after the window are aborted.
+// Clients whose request waits for its answer get 503. What was accepted for sending until a connection's turn
+// has come is sent first.
+//
+// Returns at once: linkspan_server_wait waits. The server's own loops end when all connections have gone. A
+// loop of yours goes on, and so do its other connections. A second call replaces the first one's code and times.
 //
 // Thread: any.
 linkspan_status linkspan_server_drain(struct linkspan_server *server,
@@ -1363,6 +1409,9 @@ typedef struct linkspan_metrics {
     // Connections that ended because the peer broke a rule or a deadline, by rule: what linkspan_rule_name says
     // of the same index.
     uint64_t faults[LINKSPAN_METRICS_FAULTS];
+    // Connections closed at once because too many came from their address already
+    // (linkspan_server_options.max_connections_per_address).
+    uint64_t refused_address;
 } linkspan_metrics;
 
 // What a loop has counted, at once. `metrics` is filled as far as its size goes.

@@ -91,6 +91,9 @@ pub struct linkspan_metrics {
     /// Connections that ended because the peer broke a rule or a deadline, by rule: what linkspan_rule_name says
     /// of the same index.
     pub faults: [u64; LINKSPAN_METRICS_FAULTS],
+    /// Connections closed at once because too many came from their address already
+    /// (linkspan_server_options.max_connections_per_address).
+    pub refused_address: u64,
 }
 
 // SAFETY: `repr(C)`, size first, numbers only.
@@ -219,6 +222,7 @@ impl From<&Metrics> for linkspan_metrics {
             round_trip_buckets: metrics.round_trips.buckets,
             closes: padded(metrics.closes()),
             faults: padded(metrics.faults()),
+            refused_address: metrics.refused_address,
         }
     }
 }

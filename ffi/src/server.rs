@@ -1,7 +1,7 @@
 //! Servers
 //!
-//! A server listens on one address. Its connections are served by loops of its own, each on a thread that
-//! the library makes (these block all signals), or by a loop of yours.
+//! A server listens on one address or several. Its connections are served by loops of its own, each on a
+//! thread that the library makes (these block all signals), or by a loop of yours.
 
 use std::ffi::{c_char, c_int, c_void};
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use linkspan::Error;
-use linkspan::net::{Context, Handler, ListenOptions, Listener, ListenerId, Metrics, Server, ServerOptions};
+use linkspan::net::{Context, DrainOptions, Handler, ListenOptions, Listener, Metrics, Server, ServerOptions};
 use linkspan::protocol::CloseCode;
 
 use crate::adopt::check_close;
@@ -28,28 +28,33 @@ pub struct linkspan_server(Mutex<State>);
 
 struct State {
     options: ServerOptions,
+    reuse_port: bool,
+    drain_window: Duration,
     callbacks: Callbacks,
     /// Serves the connections, when it is not the server's own threads.
     home: Option<Arc<linkspan_loop>>,
-    port: u16,
+    /// Of its listeners, in their order; 0 for Unix sockets.
+    ports: Vec<u16>,
     stage: Stage,
 }
 
 enum Stage {
-    New,
-    Bound(Listener),
-    OnThreads(Arc<Threads>),
-    OnLoop(ListenerId),
+    /// Not started yet: its listeners.
+    New(Vec<Listener>),
+    Running(Arc<Running>),
     Ended,
 }
 
-/// A server's own loops, known to every thread as long as they live.
-struct Threads(Server);
+/// A server at work. Loops of its own are known to every thread as long as they live.
+struct Running {
+    server: Server,
+    owns_loops: bool,
+}
 
-impl Drop for Threads {
+impl Drop for Running {
     fn drop(&mut self) {
-        for remote in self.0.remotes() {
-            remote::unregister(remote.loop_id());
+        if self.owns_loops {
+            self.server.remotes().iter().for_each(|remote| remote::unregister(remote.loop_id()));
         }
     }
 }
@@ -72,8 +77,18 @@ pub struct linkspan_server_options {
     /// How many loops of its own, each on its own thread. Default 1. Callbacks of different connections may
     /// then run at the same time.
     pub loops: u32,
-    /// Most connections at once; above it, new ones wait in the system's queue. Default 65536.
+    /// Most connections at once, on all its loops; above it, new ones wait in the system's queue. Default
+    /// 65536.
     pub max_connections: u32,
+    /// Most of them from one IP address, of IPv6 from one network of 64 bits. The stream of one more ends at
+    /// once, without an answer. Unix sockets are not counted. Default no limit.
+    pub max_connections_per_address: u32,
+    /// Non-zero: the port may be shared with other sockets of the same user that ask for the same
+    /// (SO_REUSEPORT); the system spreads new connections among them. Default: a taken port is an error.
+    pub reuse_port: c_int,
+    /// Over how many milliseconds linkspan_server_drain spreads its close frames, evenly, so that not all
+    /// clients come back at once. Default 0: all at once.
+    pub drain_window: u64,
 }
 
 // SAFETY: `repr(C)`, size first, numbers and pointers only.
@@ -100,6 +115,9 @@ pub unsafe extern "C" fn linkspan_server_new(
 /// "::" all addresses of this machine. Port 0 picks a free one: see linkspan_server_port. Connections wait in
 /// the system's queue until linkspan_server_start. LINKSPAN_IO with a sentence when the port is taken.
 ///
+/// This and the other functions that listen may be called several times before linkspan_server_start, for IPv4,
+/// IPv6 and a Unix socket for instance; afterwards they return LINKSPAN_WRONG_STATE.
+///
 /// Thread: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn linkspan_server_listen(
@@ -110,7 +128,7 @@ pub unsafe extern "C" fn linkspan_server_listen(
     guard(|| {
         // SAFETY: the pointers are as the comment says.
         let (server, host) = unsafe { (guard::shared(server)?, guard::optional_string(host)?) };
-        server.bind(|| Listener::tcp(&resolve(host.unwrap_or("127.0.0.1"), port)?[..]))
+        server.bind(|reuse_port| tcp(&resolve(host.unwrap_or("127.0.0.1"), port)?, reuse_port))
     })
 }
 
@@ -125,12 +143,13 @@ pub unsafe extern "C" fn linkspan_server_listen_unix(
     guard(|| {
         // SAFETY: the pointers are as the comment says.
         let (server, path) = unsafe { (guard::shared(server)?, guard::string(path)?) };
-        server.bind(|| Listener::unix(path))
+        server.bind(|_| Ok(vec![Listener::unix(path)?]))
     })
 }
 
-/// Listens on a socket that somebody else has bound and made listen, systemd for instance. The descriptor is
-/// the server's from now on; when this fails too.
+/// Listens on a socket that somebody else has bound and made listen: a parent process, for instance. The
+/// descriptor is the server's from now on; when this fails too. It becomes non-blocking,
+/// for its other owners too.
 ///
 /// Thread: any.
 #[unsafe(no_mangle)]
@@ -138,20 +157,56 @@ pub unsafe extern "C" fn linkspan_server_listen_fd(server: *mut linkspan_server,
     guard(|| {
         // SAFETY: the pointer and the descriptor are as the comment says.
         let (server, fd) = unsafe { (guard::shared(server)?, guard::owned_fd(fd)?) };
-        server.bind(|| Listener::from_fd(fd))
+        server.bind(|_| Ok(vec![Listener::from_fd(fd)?]))
     })
 }
 
-/// The port that it listens on; 0 before it listens, and for Unix sockets.
+/// Listens on the sockets that systemd has opened for this process and passed under `name` (FileDescriptorName=
+/// in the socket unit, else the unit's own name, "chat.socket"); NULL: on all that were passed. Each is given
+/// out once, to whichever server asks first. LINKSPAN_IO with a sentence when systemd has passed nothing, or
+/// nothing of this name. The descriptors are set to close in programs that this process starts. The environment
+/// (LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES) is left as it is; do not take the same sockets by sd_listen_fds too.
+///
+/// Thread: any; not while another thread changes the environment.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn linkspan_server_listen_systemd(
+    server: *mut linkspan_server,
+    name: *const c_char,
+) -> linkspan_status {
+    guard(|| {
+        // SAFETY: the pointers are as the comment says.
+        let (server, name) = unsafe { (guard::shared(server)?, guard::optional_string(name)?) };
+        server.bind(|_| Listener::from_systemd(name))
+    })
+}
+
+/// The first port that it listens on; 0 before it listens, and when it listens on Unix sockets only.
 ///
 /// Thread: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn linkspan_server_port(server: *mut linkspan_server) -> u16 {
-    // SAFETY: the caller's own handle.
-    guard_value(0, || Ok(unsafe { guard::shared(server) }?.lock().port))
+    guard_value(0, || {
+        // SAFETY: the caller's own handle.
+        let server = unsafe { guard::shared(server) }?;
+        Ok(server.lock().ports.iter().copied().find(|port| *port != 0).unwrap_or_default())
+    })
+}
+
+/// The port of the listener at this place, in the order in which they were added, the first being 0. 0 for a
+/// Unix socket, and past the last.
+///
+/// Thread: any.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn linkspan_server_port_at(server: *mut linkspan_server, index: usize) -> u16 {
+    guard_value(0, || {
+        // SAFETY: the caller's own handle.
+        let server = unsafe { guard::shared(server) }?;
+        Ok(server.lock().ports.get(index).copied().unwrap_or_default())
+    })
 }
 
 /// Starts serving: when this returns, connections are accepted. With a loop of yours, whenever it runs.
+/// LINKSPAN_WRONG_STATE when it does not listen, or was started already.
 ///
 /// Thread: any; with a loop of yours, that loop's.
 #[unsafe(no_mangle)]
@@ -165,10 +220,40 @@ pub unsafe extern "C" fn linkspan_server_start(server: *mut linkspan_server) -> 
     })
 }
 
-/// Ends it gently: accepts no more and closes every connection with `code` (1001, usually) and `reason`,
-/// which may be NULL with 0. The loops end when all connections have gone; those that are still there after
-/// `deadline_ms` milliseconds are aborted. Returns at once: linkspan_server_wait waits. With a loop of yours, all
-/// connections of that loop are closed, and linkspan_loop_run returns.
+/// Accepts nobody from now on, until linkspan_server_resume: new connections wait in the system's queue, and
+/// those that are there go on. LINKSPAN_WRONG_STATE when it was not started.
+///
+/// Thread: any.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn linkspan_server_pause(server: *mut linkspan_server) -> linkspan_status {
+    guard(|| {
+        // SAFETY: the caller's own handle.
+        unsafe { guard::shared(server) }?.running()?.server.pause();
+        Ok(LINKSPAN_OK)
+    })
+}
+
+/// Accepts again after linkspan_server_pause, first of all those who have waited. LINKSPAN_WRONG_STATE when it
+/// was not started.
+///
+/// Thread: any.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn linkspan_server_resume(server: *mut linkspan_server) -> linkspan_status {
+    guard(|| {
+        // SAFETY: the caller's own handle.
+        unsafe { guard::shared(server) }?.running()?.server.resume();
+        Ok(LINKSPAN_OK)
+    })
+}
+
+/// Ends it gently: accepts no more and closes each of its connections with `code` (1001, usually; 1012 says that
+/// the server restarts) and `reason`, which may be NULL with 0. The close frames are spread over the options'
+/// drain_window; connections that are still there `deadline_ms` milliseconds after the window are aborted.
+/// Clients whose request waits for its answer get 503. What was accepted for sending until a connection's turn
+/// has come is sent first.
+///
+/// Returns at once: linkspan_server_wait waits. The server's own loops end when all connections have gone. A
+/// loop of yours goes on, and so do its other connections. A second call replaces the first one's code and times.
 ///
 /// Thread: any.
 #[unsafe(no_mangle)]
@@ -183,7 +268,8 @@ pub unsafe extern "C" fn linkspan_server_drain(
         // SAFETY: the pointers are as the comment says.
         let (server, reason) = unsafe { (guard::shared(server)?, guard::text(reason, reason_bytes)?) };
         tell("the server drains");
-        server.lock().drain(check_close(code, reason)?, reason, Duration::from_millis(deadline_ms))
+        let (code, reason) = (check_close(code, reason)?, reason.to_owned());
+        server.lock().drain(code, reason, Duration::from_millis(deadline_ms))
     })
 }
 
@@ -199,7 +285,11 @@ pub unsafe extern "C" fn linkspan_server_wait(server: *mut linkspan_server) -> l
         if remote::is_inside_any() {
             return Err(Failure::new(LINKSPAN_WRONG_THREAD, "a callback must not wait for its own loop"));
         }
-        server.threads()?.0.join()?;
+        let running = server.running()?;
+        if !running.owns_loops {
+            return Err(wrong_state("the server has no threads of its own"));
+        }
+        running.server.join()?;
         Ok(LINKSPAN_OK)
     })
 }
@@ -214,7 +304,8 @@ pub unsafe extern "C" fn linkspan_server_stop(server: *mut linkspan_server) -> l
         // SAFETY: the caller's own handle.
         let server = unsafe { guard::shared(server) }?;
         tell("the server stops");
-        server.lock().stop()
+        server.lock().stop();
+        Ok(LINKSPAN_OK)
     })
 }
 
@@ -228,7 +319,7 @@ pub unsafe extern "C" fn linkspan_server_free(server: *mut linkspan_server) {
         // SAFETY: the caller's own handle, given up here.
         let Some(server) = (unsafe { guard::release(server) }) else { return Ok(LINKSPAN_OK) };
         let mut state = server.lock();
-        state.stop()?;
+        state.stop();
         let ended = std::mem::replace(&mut state.stage, Stage::Ended);
         // Without the lock: a callback that still runs may ask the server something.
         drop(state);
@@ -242,12 +333,15 @@ impl linkspan_server {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn bind(&self, listen: impl FnOnce() -> Result<Listener, Error>) -> Outcome {
+    fn bind(&self, listen: impl FnOnce(bool) -> Result<Vec<Listener>, Error>) -> Outcome {
         let mut state = self.lock();
-        let Stage::New = state.stage else { return Err(wrong_state("the server listens already")) };
-        let listener = listen()?;
-        state.port = listener.local_addr().socket_addr().map_or(0, |address| address.port());
-        state.stage = Stage::Bound(listener);
+        let reuse_port = state.reuse_port;
+        let State { ports, stage: Stage::New(listeners), .. } = &mut *state else {
+            return Err(wrong_state("the server was started already: listen before that"));
+        };
+        let more = listen(reuse_port)?;
+        ports.extend(more.iter().map(|one| one.local_addr().socket_addr().map_or(0, |address| address.port())));
+        listeners.extend(more);
         Ok(LINKSPAN_OK)
     }
 
@@ -255,18 +349,16 @@ impl linkspan_server {
     pub(crate) fn metrics(&self) -> Metrics {
         let state = self.lock();
         match (&state.stage, &state.home) {
-            (Stage::OnThreads(server), _) => server.0.metrics(),
-            (Stage::OnLoop(_) | Stage::Ended, Some(home)) => home.metrics(),
-            (Stage::New | Stage::Bound(_) | Stage::OnLoop(_) | Stage::Ended, _) => Metrics::default(),
+            (Stage::Running(running), _) => running.server.metrics(),
+            (Stage::Ended, Some(home)) => home.metrics(),
+            (Stage::New(_) | Stage::Ended, _) => Metrics::default(),
         }
     }
 
-    fn threads(&self) -> Result<Arc<Threads>, Failure> {
+    fn running(&self) -> Result<Arc<Running>, Failure> {
         match &self.lock().stage {
-            Stage::OnThreads(server) => Ok(server.clone()),
-            Stage::New | Stage::Bound(_) | Stage::OnLoop(_) | Stage::Ended => {
-                Err(wrong_state("the server has no threads of its own"))
-            }
+            Stage::Running(running) => Ok(running.clone()),
+            Stage::New(_) | Stage::Ended => Err(wrong_state("the server was not started, or has ended")),
         }
     }
 }
@@ -285,64 +377,61 @@ impl State {
                 ..ListenOptions::default()
             };
             config::set(&mut listen.max_connections, options.max_connections as usize);
+            listen.max_connections_per_address =
+                (options.max_connections_per_address != 0).then_some(options.max_connections_per_address as usize);
             let home = if options.event_loop.is_null() { None } else { Some(guard::shared(options.event_loop)?) };
             Ok(State {
                 options: ServerOptions { listen, loops: options.loops.max(1) as usize },
                 callbacks,
+                reuse_port: options.reuse_port != 0,
+                drain_window: Duration::from_millis(options.drain_window),
                 home,
-                port: 0,
-                stage: Stage::New,
+                ports: Vec::new(),
+                stage: Stage::New(Vec::new()),
             })
         }
     }
 
     fn start(&mut self, owner: &Arc<linkspan_server>) -> Result<(), Failure> {
-        let listener = match std::mem::replace(&mut self.stage, Stage::Ended) {
-            Stage::Bound(listener) => listener,
+        let listeners = match std::mem::replace(&mut self.stage, Stage::Ended) {
+            Stage::New(listeners) if !listeners.is_empty() => listeners,
             other => {
                 self.stage = other;
                 return Err(wrong_state("the server does not listen, or was started already"));
             }
         };
-        self.stage = match &self.home {
+        let options = self.options.clone();
+        let server = match &self.home {
             Some(home) => {
-                let (options, handler) = (self.options.listen.clone(), Box::new(self.callbacks.of(owner.clone())));
-                let listen = |cx: &mut Context<'_>| {
-                    let handler = cx.add_handler(handler);
-                    cx.listen(listener, options, handler)
-                };
-                Stage::OnLoop(home.now(listen)??)
+                let handler = Box::new(self.callbacks.of(owner.clone()));
+                home.now(|cx: &mut Context<'_>| Server::start_in(cx, listeners, options, handler))??
             }
             None => {
                 // The first event makes each loop known: a callback may hand a name to another thread at once.
                 let make = |_| -> Box<dyn Handler> { Box::new(self.callbacks.of(owner.clone())) };
-                let server = Server::start(listener, self.options.clone(), make)?;
-                Stage::OnThreads(Arc::new(Threads(server)))
+                Server::start(listeners, options, make)?
             }
         };
+        self.stage = Stage::Running(Arc::new(Running { server, owns_loops: self.home.is_none() }));
         Ok(())
     }
 
-    fn drain(&mut self, code: CloseCode, reason: &str, deadline: Duration) -> Outcome {
-        match (&self.stage, &self.home) {
-            (Stage::OnThreads(server), _) => server.0.drain(code, reason, deadline),
-            (Stage::OnLoop(_), Some(home)) => home.drain(code, reason, deadline)?,
-            (Stage::New | Stage::Bound(_) | Stage::Ended | Stage::OnLoop(_), _) => self.stage = Stage::Ended,
+    fn drain(&mut self, code: CloseCode, reason: String, deadline: Duration) -> Outcome {
+        match &self.stage {
+            Stage::Running(running) => {
+                running.server.drain(&DrainOptions { code, reason, window: self.drain_window, deadline })?;
+            }
+            Stage::New(_) | Stage::Ended => self.stage = Stage::Ended,
         }
         Ok(LINKSPAN_OK)
     }
 
-    fn stop(&mut self) -> Outcome {
-        match (&self.stage, &self.home) {
-            (Stage::OnThreads(server), _) => server.0.stop(),
-            (Stage::OnLoop(listener), Some(home)) => {
-                let listener = *listener;
-                home.soon(move |cx| cx.unlisten(listener))?;
-                self.stage = Stage::Ended;
-            }
-            (Stage::New | Stage::Bound(_) | Stage::Ended | Stage::OnLoop(_), _) => self.stage = Stage::Ended,
+    fn stop(&mut self) {
+        match &self.stage {
+            // Its threads may still be waited for.
+            Stage::Running(running) if running.owns_loops => running.server.stop(),
+            Stage::New(_) | Stage::Running(_) | Stage::Ended => self.stage = Stage::Ended,
         }
-        Ok(LINKSPAN_OK)
     }
 }
 
@@ -353,6 +442,10 @@ fn tell(what: &str) {
 fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, Error> {
     let found = (host, port).to_socket_addrs().map(Iterator::collect);
     found.map_err(|why| Error::Resolve { host: host.to_owned(), why: why.to_string() })
+}
+
+fn tcp(addresses: &[SocketAddr], reuse_port: bool) -> Result<Vec<Listener>, Error> {
+    Ok(vec![if reuse_port { Listener::tcp_reuse_port(addresses) } else { Listener::tcp(addresses) }?])
 }
 
 fn wrong_state(why: &'static str) -> Failure {

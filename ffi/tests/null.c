@@ -107,7 +107,11 @@ static void servers(void) {
     INVALID(linkspan_server_listen(NULL, NULL, 0));
     INVALID(linkspan_server_listen_unix(NULL, NULL));
     INVALID(linkspan_server_listen_fd(NULL, -1));
+    INVALID(linkspan_server_listen_systemd(NULL, NULL));
     CHECK(linkspan_server_port(NULL) == 0);
+    CHECK(linkspan_server_port_at(NULL, SIZE_MAX) == 0);
+    INVALID(linkspan_server_pause(NULL));
+    INVALID(linkspan_server_resume(NULL));
     INVALID(linkspan_server_start(NULL));
     INVALID(linkspan_server_drain(NULL, 1001, NULL, 0, 0));
     INVALID(linkspan_server_wait(NULL));

@@ -104,6 +104,8 @@ pub(super) struct Connection {
     pub(super) handler: u32,
     /// …and state.
     pub(super) shown_state: ReadyState,
+    /// It came in through a listener of its handler.
+    pub(super) is_guest: bool,
     /// The handler was given with it, and goes with it.
     pub(super) owns_handler: bool,
     /// The socket may have more to read.
@@ -140,6 +142,7 @@ impl Connection {
             shown_state: ReadyState::Connecting,
             armed: NEVER,
             handler,
+            is_guest: false,
             owns_handler: false,
             is_readable: true,
             is_blocked: false,

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::connection::{Connection, ConnectionId, Mode, Released, Written, write};
+use super::drain::DrainOptions;
 use super::handler::Handler;
-use super::inner::{Drain, Inner};
+use super::inner::Inner;
 use super::listener::{ListenOptions, Listener};
-use super::listening::Listening;
 use super::raw::Raw;
 use super::remote::Remote;
 use crate::connector::{ConnectOptions, Connecting};
@@ -72,21 +72,24 @@ impl Context<'_> {
         self.inner.add_handler(handler)
     }
 
-    /// Accepts connections for `handler`.
+    /// Accepts connections for `handler`. Several listeners of one handler share its limits.
     pub fn listen(
         &mut self,
         listener: Listener,
         options: ListenOptions,
         handler: HandlerId,
     ) -> Result<ListenerId, Error> {
-        self.listen_for(Listening::new(listener, options, handler))
+        self.listen_with(listener, Arc::new(options), handler)
     }
 
-    pub(super) fn listen_for(&mut self, listening: Listening) -> Result<ListenerId, Error> {
-        listening.options.config.check()?;
-        let index = self.inner.listeners.vacant_key();
-        listening.register(&self.inner.registry, index)?;
-        Ok(ListenerId(self.inner.listeners.insert(listening) as u32))
+    pub(super) fn listen_with(
+        &mut self,
+        listener: Listener,
+        options: Arc<ListenOptions>,
+        handler: HandlerId,
+    ) -> Result<ListenerId, Error> {
+        let index = self.inner.listen(listener, options, handler)?;
+        Ok(ListenerId(index as u32))
     }
 
     /// Accepts no more there; its connections live on.
@@ -423,7 +426,11 @@ impl Context<'_> {
 
     /// Where the peer is; nothing while a client is still connecting.
     pub fn peer(&self, id: ConnectionId) -> Option<Peer> {
-        Some(self.known(id)?.transport.as_ref()?.peer())
+        let connection = self.known(id)?;
+        match self.inner.origin(id).and_then(|origin| origin.peer.as_ref()) {
+            Some(peer) => Some(peer.clone()),
+            None => Some(connection.transport.as_ref()?.peer()),
+        }
     }
 
     /// The bytes' transport, for questions: TLS, ALPN, the peer's certificate.
@@ -451,15 +458,8 @@ impl Context<'_> {
     /// Closes every connection, accepts no more, and ends `run` when all are gone. What is still there
     /// after `deadline` is aborted.
     pub fn drain(&mut self, code: CloseCode, reason: &str, deadline: Duration) {
-        let deadline = self.inner.now.after(deadline.as_millis() as u64);
-        self.inner.drain = Some(Drain { code, reason: reason.to_owned(), deadline });
-        for listening in self.inner.listeners.drain() {
-            listening.deregister(&self.inner.registry);
-        }
-        for id in self.inner.ids() {
-            self.inner.drain_one(id);
-        }
-        self.inner.turn_soon();
+        let options = DrainOptions { code, reason: reason.to_owned(), deadline, ..DrainOptions::default() };
+        self.inner.begin_drain(None, options);
     }
 
     /// Ends `run` after this turn.

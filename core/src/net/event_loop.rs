@@ -35,7 +35,7 @@ const EVENTS: usize = 1024;
 pub struct EventLoop {
     poll: Poll,
     events: Events,
-    inner: Inner,
+    pub(super) inner: Inner,
     handlers: Vec<Option<Box<dyn Handler>>>,
     buffer: Vec<u8>,
     gather: Vec<u8>,
@@ -185,7 +185,7 @@ impl EventLoop {
     }
 
     /// One connection's share of the turn.
-    fn drive(&mut self, id: ConnectionId) {
+    pub(super) fn drive(&mut self, id: ConnectionId) {
         self.change_handlers();
         let Some(connection) = self.inner.find(id) else { return };
         connection.is_queued = false;
@@ -255,25 +255,6 @@ impl EventLoop {
             for index in indices {
                 super::listening::accept(&mut self.inner, index);
             }
-        }
-    }
-
-    /// Going down: everything that is still there at the deadline is aborted; then the loop stops.
-    fn drain(&mut self) {
-        let Some(drain) = &self.inner.drain else { return };
-        let is_late = drain.deadline <= self.inner.now;
-        if is_late {
-            for id in self.inner.ids() {
-                let mut cx = Context { inner: &mut self.inner, rest: &[] };
-                let _ = cx.abort(id);
-                self.drive(id);
-                // One that was told already only lingers.
-                self.inner.remove(id);
-            }
-        }
-        if self.inner.len() == 0 {
-            self.inner.drain = None;
-            self.inner.is_stopping = true;
         }
     }
 }

@@ -1,5 +1,6 @@
 //! [`Inner`]: what a loop owns beside its buffers, and what callbacks reach through [`Context`](super::Context).
 
+use std::collections::HashMap;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -10,6 +11,8 @@ use slab::Slab;
 
 use super::connection::{Connection, ConnectionId, Mode};
 use super::context::{Context, HandlerId, Sent};
+use super::drain::Drain;
+use super::guests::{Guests, Origin};
 use super::handler::Handler;
 use super::listening::Listening;
 use super::metrics::Counters;
@@ -18,7 +21,7 @@ use super::subscribers::Subscribers;
 use super::timers::Timers;
 use crate::clock;
 use crate::error::Error;
-use crate::protocol::{CloseCode, Phase, Time};
+use crate::protocol::{Phase, Time};
 use crate::transport::Transport;
 
 /// A loop's connections, handlers, listeners and deadlines.
@@ -32,7 +35,7 @@ pub(super) struct Inner {
     /// A slot is vacant, live, or (holding `None`) never used again.
     connections: Slab<Option<Connection>>,
     /// Places of handlers. The loop itself owns these: turns call them while they have the rest borrowed.
-    handlers: Slab<()>,
+    handlers: Slab<Place>,
     /// Handlers to take in, and to let go, before the next turn.
     pub(super) arriving: Vec<(HandlerId, Box<dyn Handler>)>,
     pub(super) leaving: Vec<HandlerId>,
@@ -46,17 +49,21 @@ pub(super) struct Inner {
     pub(super) is_stopping: bool,
     /// What is queued now is looked after before the loop waits again.
     pub(super) is_turning: bool,
-    pub(super) drain: Option<Drain>,
+    /// Most often none.
+    pub(super) drains: Vec<Drain>,
+    /// Of those connections of which something is to be kept.
+    origins: HashMap<ConnectionId, Origin>,
     /// The loop is being dropped: no new connections.
     pub(super) is_ending: bool,
 }
 
-/// The loop is going down.
-#[derive(Clone, Debug)]
-pub(super) struct Drain {
-    pub(super) code: CloseCode,
-    pub(super) reason: String,
-    pub(super) deadline: Time,
+/// A handler's place.
+#[derive(Default)]
+struct Place {
+    /// Present once it has a listener.
+    guests: Option<Arc<Guests>>,
+    /// How many of them are in this loop.
+    here: usize,
 }
 
 impl Inner {
@@ -77,7 +84,8 @@ impl Inner {
             current: None,
             is_stopping: false,
             is_turning: false,
-            drain: None,
+            drains: Vec::new(),
+            origins: HashMap::new(),
             is_ending: false,
         }
     }
@@ -165,6 +173,9 @@ impl Inner {
         }
         self.shared.connections.fetch_sub(1, Ordering::Relaxed);
         self.metrics.waiting_bytes.add(connection.shown_waiting.wrapping_neg());
+        if connection.is_guest {
+            self.say_goodbye(&connection);
+        }
         if connection.owns_handler {
             self.leaving.push(HandlerId(connection.handler));
         }
@@ -173,7 +184,7 @@ impl Inner {
 
     /// Gives a handler a place.
     pub(super) fn add_handler(&mut self, handler: Box<dyn Handler>) -> HandlerId {
-        let id = HandlerId(self.handlers.insert(()) as u32);
+        let id = HandlerId(self.handlers.insert(Place::default()) as u32);
         self.arriving.push((id, handler));
         id
     }
@@ -213,25 +224,64 @@ impl Inner {
     /// When the loop must turn at the latest.
     pub(super) fn next_deadline(&self) -> Option<Time> {
         let listeners = self.listeners.iter().filter_map(|(_, listening)| listening.resume_at);
-        let drain = self.drain.as_ref().map(|drain| drain.deadline);
-        self.timers.next().into_iter().chain(listeners).chain(drain).min()
+        let drains = self.drains.iter().map(Drain::next);
+        self.timers.next().into_iter().chain(listeners).chain(drains).min()
     }
 
-    /// Closes one connection because the loop goes down.
-    pub(super) fn drain_one(&mut self, id: ConnectionId) {
-        let now = self.now;
-        let Some(Drain { code, reason, .. }) = self.drain.clone() else { return };
-        self.deliver_published(false);
-        let Some(connection) = self.find(id) else { return };
-        match &mut connection.mode {
-            Mode::WebSocket(engine) => {
-                // One that is closing already is left to it.
-                let _ = engine.close(now, Some(code), &reason);
-            }
-            Mode::Raw(raw) => raw.is_finished = true,
-            Mode::Connecting(connecting) => connecting.abort(),
+    /// The guests of a handler, wherever they are: those of a server, or of this loop alone.
+    pub(super) fn guests(&mut self, handler: HandlerId) -> Option<Arc<Guests>> {
+        let place = self.handlers.get_mut(handler.0 as usize)?;
+        Some(place.guests.get_or_insert_default().clone())
+    }
+
+    /// Says whose guests a handler's are, before it has any.
+    pub(super) fn set_guests(&mut self, handler: HandlerId, guests: Arc<Guests>) {
+        if let Some(place) = self.handlers.get_mut(handler.0 as usize) {
+            place.guests = Some(guests);
         }
-        self.enqueue(id);
+    }
+
+    /// The guests of a handler in this loop.
+    pub(super) fn guests_of(&self, handler: HandlerId) -> Vec<ConnectionId> {
+        let is_its = |connection: &Connection| connection.is_guest && connection.handler == handler.0;
+        let all = self.connections.iter().filter_map(|(_, connection)| connection.as_ref());
+        all.filter(|connection| is_its(connection)).map(|connection| connection.id).collect()
+    }
+
+    /// How many guests of a handler are in this loop.
+    pub(super) fn count_guests(&self, handler: HandlerId) -> usize {
+        self.handlers.get(handler.0 as usize).map_or(0, |place| place.here)
+    }
+
+    /// A connection is a guest from now on.
+    pub(super) fn welcome(&mut self, id: ConnectionId, origin: Origin) {
+        let Some(connection) = self.find(id) else { return };
+        connection.is_guest = true;
+        let handler = connection.handler;
+        if let Some(place) = self.handlers.get_mut(handler as usize) {
+            place.here += 1;
+        }
+        self.set_origin(id, origin);
+    }
+
+    fn say_goodbye(&mut self, connection: &Connection) {
+        let origin = self.origins.remove(&connection.id).unwrap_or_default();
+        let Some(place) = self.handlers.get_mut(connection.handler as usize) else { return };
+        place.here -= 1;
+        if let Some(guests) = &place.guests {
+            guests.leave(&origin);
+        }
+    }
+
+    /// Where a guest comes from, when that was kept.
+    pub(super) fn origin(&self, id: ConnectionId) -> Option<&Origin> {
+        self.origins.get(&id)
+    }
+
+    pub(super) fn set_origin(&mut self, id: ConnectionId, origin: Origin) {
+        if origin.source.is_some() || origin.peer.is_some() {
+            self.origins.insert(id, origin);
+        }
     }
 
     /// What another thread has asked for.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use socket2::{Domain, SockAddr, Type};
 
+use super::systemd;
 use crate::error::Error;
 use crate::protocol::Config;
 use crate::tls::ServerTls;
@@ -76,6 +77,18 @@ impl Listener {
         }
     }
 
+    /// Takes over the listening sockets that systemd has passed to this process under this name (its unit's
+    /// `FileDescriptorName=`, else the socket unit's own name); without a name all of them, in their order.
+    /// Each is given out once. The descriptors will not be inherited by programs that this process starts; the
+    /// environment is left as it is, and says nothing to those because it names this process.
+    ///
+    /// Fails with a sentence when nothing was passed, or nothing under this name that was not taken before. Only
+    /// when nobody else in this process takes them by the same environment.
+    pub fn from_systemd(name: Option<&str>) -> Result<Vec<Listener>, Error> {
+        let passed = systemd::take(name).map_err(|error| Error::io("listen on what systemd passes", error))?;
+        passed.into_iter().map(Listener::from_fd).collect()
+    }
+
     /// Where it listens.
     pub fn local_addr(&self) -> Peer {
         self.socket.local_addr().map_or(Peer::Unknown, Peer::from)
@@ -123,14 +136,24 @@ pub struct ListenOptions {
     pub tls: Option<Arc<ServerTls>>,
     /// Whether heads come parsed. Default parsed.
     pub heads: Heads,
-    /// Most connections of this listener at once; above it, new ones wait in the kernel's queue.
-    /// Default 65,536: below the descriptors of a common server.
+    /// Most connections at once, through all listeners of the same handler and on all loops of a server;
+    /// above it, new ones wait in the kernel's queue. Default 65,536: below the descriptors of a common server.
     pub max_connections: usize,
+    /// Most of them from one address, of IPv6 from one network of 64 bits; above it, the stream of a new one
+    /// ends at once, without an answer. Unix sockets are not counted. Default no limit: many people may sit
+    /// behind one address.
+    pub max_connections_per_address: Option<usize>,
 }
 
 impl Default for ListenOptions {
     fn default() -> Self {
-        ListenOptions { config: Arc::default(), tls: None, heads: Heads::Parsed, max_connections: 64 << 10 }
+        ListenOptions {
+            config: Arc::default(),
+            tls: None,
+            heads: Heads::Parsed,
+            max_connections: 64 << 10,
+            max_connections_per_address: None,
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use mio::{Interest, Registry};
 
 use super::connection::{Connection, Mode};
 use super::context::HandlerId;
+use super::guests::{Guests, Seat, Source};
 use super::inner::{Inner, listener_token};
 use super::listener::{Heads, ListenOptions, Listener};
 use super::raw::Raw;
@@ -25,19 +26,14 @@ const REST: u64 = 100;
 /// A listener, and where its connections go.
 pub(super) struct Listening {
     listener: Listener,
-    pub(super) options: Arc<ListenOptions>,
+    options: Arc<ListenOptions>,
     handler: HandlerId,
-    /// All loops of a server, this one among them, and their handlers; empty when there is only this one.
-    pub(super) spread: Vec<(Remote, HandlerId)>,
+    guests: Arc<Guests>,
     /// Accepting goes on then, without new readiness.
     pub(super) resume_at: Option<Time>,
 }
 
 impl Listening {
-    pub(super) fn new(listener: Listener, options: ListenOptions, handler: HandlerId) -> Listening {
-        Listening { listener, options: Arc::new(options), handler, spread: Vec::new(), resume_at: None }
-    }
-
     pub(super) fn register(&self, registry: &Registry, index: usize) -> Result<(), Error> {
         registry
             .register(&mut SourceFd(&self.listener.as_fd().as_raw_fd()), listener_token(index), Interest::READABLE)
@@ -48,28 +44,61 @@ impl Listening {
         let _ = registry.deregister(&mut SourceFd(&self.listener.as_fd().as_raw_fd()));
     }
 
-    /// Whether as many connections live, on all its loops, as it may have.
-    fn is_full(&self, here: &Inner) -> bool {
-        let elsewhere = |(remote, _): &(Remote, HandlerId)| remote.shared.connections.load(Ordering::Relaxed);
-        let live = if self.spread.is_empty() { here.len() } else { self.spread.iter().map(elsewhere).sum() };
-        live >= self.options.max_connections
-    }
-
     /// The loop with the fewest connections: `None` is this one.
     fn least_loaded(&self, here: &Inner) -> Option<&(Remote, HandlerId)> {
         let load = |remote: &Remote| remote.shared.connections.load(Ordering::Relaxed);
-        let best = self.spread.iter().min_by_key(|(remote, _)| load(remote))?;
+        let best = self.guests.spread.iter().min_by_key(|(remote, _)| load(remote))?;
         (load(&best.0) < here.len()).then_some(best)
+    }
+}
+
+impl Inner {
+    /// Accepts connections for a handler; all its listeners have the same guests. Gives the listener's place.
+    pub(super) fn listen(
+        &mut self,
+        listener: Listener,
+        options: Arc<ListenOptions>,
+        handler: HandlerId,
+    ) -> Result<usize, Error> {
+        options.config.check()?;
+        let guests = self.guests(handler).ok_or(Error::Gone)?;
+        let listening = Listening { listener, options, handler, guests, resume_at: None };
+        let index = self.listeners.vacant_key();
+        listening.register(&self.registry, index)?;
+        Ok(self.listeners.insert(listening))
+    }
+
+    /// Ends the listeners of a handler, or all.
+    pub(super) fn unlisten_all(&mut self, of: Option<HandlerId>) {
+        let registry = &self.registry;
+        self.listeners.retain(|_, listening| {
+            let is_ended = of.is_none_or(|handler| listening.handler == handler);
+            if is_ended {
+                listening.deregister(registry);
+            }
+            !is_ended
+        });
+    }
+
+    /// The listeners of a handler accept again: what has waited meanwhile comes without new readiness.
+    pub(super) fn accept_again(&mut self, handler: HandlerId) {
+        let now = self.now;
+        for (_, listening) in self.listeners.iter_mut().filter(|(_, listening)| listening.handler == handler) {
+            listening.resume_at = Some(now);
+        }
     }
 }
 
 /// Accepts until nobody waits, the batch is full, or the system has had enough.
 pub(super) fn accept(inner: &mut Inner, index: usize) {
     for _ in 0..BATCH {
-        let is_full = inner.listeners.get(index).is_some_and(|listening| listening.is_full(inner));
         let Some(listening) = inner.listeners.get_mut(index) else { return };
         listening.resume_at = None;
-        if is_full {
+        if !listening.guests.is_open() {
+            // Those who wait stay in the system's queue until `accept_again`.
+            return;
+        }
+        if listening.guests.live() >= listening.options.max_connections {
             listening.resume_at = Some(inner.now.after(REST));
             return;
         }
@@ -91,28 +120,36 @@ pub(super) fn accept(inner: &mut Inner, index: usize) {
 
 fn place(inner: &mut Inner, index: usize, socket: Socket) {
     let Some(listening) = inner.listeners.get(index) else { return };
-    let options = listening.options.clone();
-    if let Some((remote, handler)) = listening.least_loaded(inner) {
-        let handler = *handler;
-        // Counted at once, so that a burst does not all go to the same loop.
-        remote.shared.connections.fetch_add(1, Ordering::Relaxed);
-        let there = remote.shared.clone();
-        let placed = remote.run(move |cx| {
-            cx.inner.shared.connections.fetch_sub(1, Ordering::Relaxed);
-            welcome(cx.inner, &options, socket, handler);
-        });
-        if placed.is_err() {
-            there.connections.fetch_sub(1, Ordering::Relaxed);
+    let (options, mut handler) = (listening.options.clone(), listening.handler);
+    let mut seat = listening.guests.enter();
+    if let Some(limit) = options.max_connections_per_address
+        && let Some(source) = Source::of(&socket.peer())
+    {
+        if !listening.guests.count(source, limit) {
+            inner.metrics.refused_address.add(1);
+            return;
         }
-    } else {
-        let handler = listening.handler;
-        welcome(inner, &options, socket, handler);
+        seat.origin.source = Some(source);
+    }
+    let Some((remote, there)) = listening.least_loaded(inner) else {
+        return welcome(inner, &options, socket, handler, seat);
+    };
+    handler = *there;
+    // Counted at once, so that a burst does not all go to the same loop.
+    remote.shared.connections.fetch_add(1, Ordering::Relaxed);
+    let there = remote.shared.clone();
+    let placed = remote.run(move |cx| {
+        cx.inner.shared.connections.fetch_sub(1, Ordering::Relaxed);
+        welcome(cx.inner, &options, socket, handler, seat);
+    });
+    if placed.is_err() {
+        there.connections.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 /// Makes an accepted socket a connection of this loop. One that cannot be is closed: its peer sees the end.
-fn welcome(inner: &mut Inner, options: &ListenOptions, socket: Socket, handler: HandlerId) {
-    if inner.drain.is_some() {
+fn welcome(inner: &mut Inner, options: &ListenOptions, socket: Socket, handler: HandlerId, seat: Seat) {
+    if inner.is_draining() || seat.is_over() {
         return;
     }
     let transport = match &options.tls {
@@ -120,15 +157,12 @@ fn welcome(inner: &mut Inner, options: &ListenOptions, socket: Socket, handler: 
         Some(tls) => Transport::tls_server(socket, tls),
     };
     let Ok(transport) = transport else { return };
-    let welcomed = match options.heads {
-        Heads::Parsed => {
-            let engine = Engine::server(options.config.clone(), inner.now);
-            inner.insert(Connection::new(Mode::WebSocket(engine), Some(transport), Vec::new(), handler.0))
-        }
-        Heads::Raw => {
-            let raw = Raw::with_head(options.config.clone(), inner.now);
-            inner.insert(Connection::new(Mode::Raw(Box::new(raw)), Some(transport), Vec::new(), handler.0))
-        }
+    let mode = match options.heads {
+        Heads::Parsed => Mode::WebSocket(Engine::server(options.config.clone(), inner.now)),
+        Heads::Raw => Mode::Raw(Box::new(Raw::with_head(options.config.clone(), inner.now))),
     };
-    inner.metrics.accepted.add(welcomed.is_ok().into());
+    if let Ok(id) = inner.insert(Connection::new(mode, Some(transport), Vec::new(), handler.0)) {
+        inner.metrics.accepted.add(1);
+        seat.settle(inner, id);
+    }
 }

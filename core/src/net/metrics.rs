@@ -118,6 +118,7 @@ macro_rules! metrics {
 metrics! {
     loop {
         accepted: Counter, "", "Connections that listeners have accepted";
+        refused_address: Counter, "", "Connections closed at once because too many came from their address already";
         accept_failures: Counter, "", "Times that the system let a listener accept nothing: no descriptors, no memory";
         connected: Counter, "", "Client connections that found a socket";
         connect_failures: Counter, "", "Client connections that found none: no address, no answer, a proxy's refusal";

@@ -8,7 +8,9 @@
 mod connecting;
 mod connection;
 mod context;
+mod drain;
 mod event_loop;
+mod guests;
 mod handler;
 mod inner;
 mod listener;
@@ -18,6 +20,7 @@ mod raw;
 mod remote;
 mod server;
 mod subscribers;
+mod systemd;
 mod table;
 mod timers;
 mod topics;
@@ -25,6 +28,7 @@ mod turn;
 
 pub use self::connection::{ConnectionId, Released};
 pub use self::context::{Adopt, Context, HandlerId, ListenerId, ReadyState, Sent};
+pub use self::drain::DrainOptions;
 pub use self::event_loop::EventLoop;
 pub use self::handler::{Decision, Handler};
 pub use self::listener::{Heads, ListenOptions, Listener};

@@ -114,11 +114,17 @@ impl Shared {
 
     /// Queues something, and makes the loop turn.
     pub(super) fn push(&self, command: Command) -> Result<(), Error> {
+        self.push_when(|| Ok(()), command)
+    }
+
+    /// The same, when it is allowed with the queue's lock held.
+    fn push_when(&self, allow: impl FnOnce() -> Result<(), Error>, command: Command) -> Result<(), Error> {
         {
             let mut queue = self.queue();
             if self.is_gone.load(Ordering::SeqCst) {
                 return Err(Error::Gone);
             }
+            allow()?;
             queue.push_back(command);
         }
         self.wake().map_err(|source| Error::io("wake the loop", source))
@@ -342,6 +348,7 @@ impl Remote {
 
     /// Closes every connection, accepts no more, and ends `run` when all are gone or at the deadline.
     pub fn drain(&self, code: CloseCode, reason: &str, deadline: Duration) -> Result<(), Error> {
+        check_close(Some(code), reason)?;
         let reason = reason.to_owned();
         self.run(move |cx| cx.drain(code, &reason, deadline))
     }
@@ -374,19 +381,22 @@ impl Remote {
 
     fn push_data(&self, id: ConnectionId, bytes: usize, command: Command) -> Result<Sent, Error> {
         let entry = self.entry(id)?;
-        match entry.ready_state() {
-            ReadyState::Closing => return Err(Misuse::Closed.into()),
-            ReadyState::Closed => return Err(Error::Gone),
-            ReadyState::Connecting => return Err(Misuse::NotOpen.into()),
-            ReadyState::Open => {}
-        }
-        let bytes = bytes as u64;
-        if let Some(limit) = entry.is_full(bytes) {
-            self.shared.metrics.refused_full.add(1);
-            return Err(Misuse::OutboxFull { limit }.into());
-        }
-        entry.add_queued(bytes);
-        self.shared.push(command).inspect_err(|_| entry.sub_queued(bytes))?;
+        // Asked with the queue's lock held: a drain that has shown Closing and then taken the queue has it all.
+        let allow = || {
+            match self.shared.name.table.ready_state(id) {
+                ReadyState::Closing => return Err(Misuse::Closed.into()),
+                ReadyState::Closed => return Err(Error::Gone),
+                ReadyState::Connecting => return Err(Misuse::NotOpen.into()),
+                ReadyState::Open => {}
+            }
+            if let Some(limit) = entry.is_full(bytes as u64) {
+                self.shared.metrics.refused_full.add(1);
+                return Err(Misuse::OutboxFull { limit }.into());
+            }
+            entry.add_queued(bytes as u64);
+            Ok(())
+        };
+        self.shared.push_when(allow, command)?;
         Ok(Sent::Accepted)
     }
 }

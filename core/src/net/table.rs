@@ -112,6 +112,13 @@ impl Entry {
         self.life.store(generation << 2 | state as u32, Ordering::Release);
     }
 
+    /// Other threads may send no more, as soon as they look with the queue's lock held.
+    pub(super) fn begin_closing(&self) {
+        if self.ready_state() == ReadyState::Open {
+            self.set(self.generation(), ReadyState::Closing);
+        }
+    }
+
     /// What has changed in the connection's turn.
     pub(super) fn update(&self, state: ReadyState, waiting: u64) {
         self.set(self.generation(), state);

@@ -7,6 +7,7 @@ mod common;
 
 mod callbacks;
 mod clients;
+mod drains;
 mod ends;
 mod handshakes;
 mod hosts;

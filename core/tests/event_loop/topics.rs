@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use linkspan::Error;
-use linkspan::net::{ConnectionId, Context, Listener, Server, ServerOptions};
+use linkspan::net::{ConnectionId, Context, DrainOptions, Listener, Server, ServerOptions};
 use linkspan::protocol::{CloseCode, Config, MessageKind, Misuse};
 
 use crate::common::running::{Log, PATIENCE, Peer, Running, Told};
@@ -351,7 +351,7 @@ fn every_subscriber_hears_each_publisher_in_order_and_once() {
     for _ in 0..6 {
         done.recv_timeout(PATIENCE).expect("all of them hear everything");
     }
-    server.drain(CloseCode::GOING_AWAY, "", Duration::ZERO);
+    server.drain(&DrainOptions { deadline: Duration::ZERO, ..DrainOptions::default() }).unwrap();
     server.join().unwrap();
 }
 

@@ -155,7 +155,8 @@ typedef struct linkspan_error {
 // The connection is closing or has ended, or the loop has gone.
 #define LINKSPAN_CLOSED -2
 
-// More waits to be sent than the limit allows; nothing of this was accepted.
+// More waits to be sent than the limit allows, or there are as many topics as it allows; nothing of this was
+// accepted.
 #define LINKSPAN_FULL -3
 
 // Not on this thread; the function's comment says on which.
@@ -343,6 +344,8 @@ typedef struct linkspan_config {
     // Non-zero: messages come as on_message_begin, on_message_part and on_message_end, and are never in
     // memory whole.
     int parts;
+    // Most topics that a connection may subscribe to, at most 65535. Default 256.
+    uint32_t max_topics;
 } linkspan_config;
 
 // Makes every field the default, and `size` right. May be called on any thread.
@@ -1160,6 +1163,88 @@ linkspan_status linkspan_connection_on_error(linkspan_connection connection,
 linkspan_status linkspan_connection_on_close(linkspan_connection connection,
                                              linkspan_on_close function,
                                              void *user);
+
+// ----------------------------------------------------------------------------
+// Topics
+//
+// A connection that subscribes to a topic gets every message that is published there. A topic is a name, any
+// 1 to 255 bytes; it is there while somebody subscribes, and costs nothing otherwise. The connections of all
+// loops of a server share its topics; so do all connections of a loop of yours, its servers' and clients'.
+//
+// A published message is framed once, compressed once for each set of parameters that was agreed to, and shared.
+// It leaves when the publisher's callback has returned and the loop has been through what else is ready, together
+// with what else was published meanwhile. What one thread sends and publishes reaches each connection in that
+// order. For a subscriber that reads too slowly nobody waits: what would pass its max_outbox_bytes is left
+// out and counted (linkspan_connection_dropped), or ends it, as linkspan_config.slow_reader says.
+// ----------------------------------------------------------------------------
+
+// Subscribes a connection, in on_request already: it gets what is published from now on, while it is open.
+// LINKSPAN_OK too when it does already; LINKSPAN_FULL above linkspan_config.max_topics. Its end ends its
+// subscriptions. `topic` is 1 to 255 bytes and copied.
+//
+// Thread: any.
+linkspan_status linkspan_connection_subscribe(linkspan_connection connection,
+                                              const void *topic,
+                                              size_t topic_bytes);
+
+// Ends a subscription: nothing that this thread publishes afterwards comes to it. LINKSPAN_OK too when there is
+// none.
+//
+// Thread: any.
+linkspan_status linkspan_connection_unsubscribe(linkspan_connection connection,
+                                                const void *topic,
+                                                size_t topic_bytes);
+
+// Sends a whole message to all subscribers of a topic but this connection, which need not be one: what it has
+// said, to all others. The rest as linkspan_loop_publish.
+//
+// Thread: any.
+linkspan_status linkspan_connection_publish(linkspan_connection connection,
+                                            const void *topic,
+                                            size_t topic_bytes,
+                                            linkspan_message_kind kind,
+                                            const void *data,
+                                            size_t bytes);
+
+// Sends a whole message to all subscribers of a topic among the connections of this loop. LINKSPAN_OK: it goes
+// to those who subscribe now, nobody perhaps. LINKSPAN_FULL: 64 MiB of published messages wait for the loop
+// already; nobody gets it. A text must be UTF-8 (LINKSPAN_INVALID_UTF8).
+//
+// Thread: any.
+linkspan_status linkspan_loop_publish(linkspan_loop *event_loop,
+                                      const void *topic,
+                                      size_t topic_bytes,
+                                      linkspan_message_kind kind,
+                                      const void *data,
+                                      size_t bytes);
+
+// The same for the connections of all loops of a server, or of the loop of yours that serves it.
+// LINKSPAN_WRONG_STATE before linkspan_server_start.
+//
+// Thread: any.
+linkspan_status linkspan_server_publish(linkspan_server *server,
+                                        const void *topic,
+                                        size_t topic_bytes,
+                                        linkspan_message_kind kind,
+                                        const void *data,
+                                        size_t bytes);
+
+// How many connections of this loop subscribe to a topic. 0 for NULL.
+//
+// Thread: any.
+size_t linkspan_loop_subscriber_count(linkspan_loop *event_loop, const void *topic, size_t topic_bytes);
+
+// How many connections of all loops of a server, or of the loop of yours that serves it. 0 for NULL, and before
+// linkspan_server_start.
+//
+// Thread: any.
+size_t linkspan_server_subscriber_count(linkspan_server *server, const void *topic, size_t topic_bytes);
+
+// How many messages were not sent to this connection because too much waited for it already: published ones, and
+// those for which a send returned LINKSPAN_DROPPED. 0 of a name that is dead.
+//
+// Thread: any.
+uint64_t linkspan_connection_dropped(linkspan_connection connection);
 
 // ----------------------------------------------------------------------------
 // Hosts

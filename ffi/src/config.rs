@@ -78,6 +78,8 @@ pub struct linkspan_config {
     /// Non-zero: messages come as on_message_begin, on_message_part and on_message_end, and are never in
     /// memory whole.
     pub parts: c_int,
+    /// Most topics that a connection may subscribe to, at most 65535. Default 256.
+    pub max_topics: u32,
 }
 
 // SAFETY: `repr(C)`, size first, numbers and pointers only.
@@ -114,6 +116,7 @@ pub(crate) unsafe fn read(config: *const linkspan_config) -> Result<Config, Fail
     config.pong = if wanted.manual_pong != 0 { PongPolicy::Manual } else { PongPolicy::Automatic };
     config.close_reply = if wanted.manual_close != 0 { CloseReply::Application } else { CloseReply::Automatic };
     config.delivery = if wanted.parts != 0 { Delivery::Parts } else { Delivery::Whole };
+    set(&mut config.max_topics, wanted.max_topics as usize);
     config.check()?;
     Ok(config)
 }

@@ -8,14 +8,14 @@
 
 use std::cell::Cell;
 use std::ffi::{c_int, c_void};
-use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::time::Duration;
+use std::{ptr, slice};
 
 use linkspan::Error;
 use linkspan::net::{Context, EventLoop, Metrics, Remote};
-use linkspan::protocol::CloseCode;
+use linkspan::protocol::{CloseCode, MessageKind};
 
 use crate::guard::{self, Out, Outcome, User, guard, guard_value};
 use crate::remote;
@@ -251,6 +251,17 @@ impl linkspan_loop {
     /// What it has counted; when it has ended, what it had.
     pub(crate) fn metrics(&self) -> Metrics {
         self.remote.metrics()
+    }
+
+    /// Publishes to its connections.
+    pub(crate) fn publish(&self, topic: &[u8], kind: MessageKind, data: &[u8]) -> Outcome {
+        let remote = &self.remote;
+        let at_once = |cx: &mut Context<'_>| cx.publish(topic, kind, data);
+        remote::publish(slice::from_ref(remote), at_once, || remote.publish(topic, kind, data))
+    }
+
+    pub(crate) fn subscriber_count(&self, topic: &[u8]) -> usize {
+        self.remote.subscriber_count(topic)
     }
 
     /// Acts on the loop: at once inside its callbacks, else as soon as it turns.

@@ -26,6 +26,7 @@ pub mod request;
 pub mod result;
 pub mod server;
 pub mod tls;
+pub mod topics;
 
 #[cfg(test)]
 mod corpus;

@@ -182,11 +182,31 @@ pub(crate) fn verb<D, T: Into<Done>>(
     Ok(done?.into().0)
 }
 
+/// Publishes: at once inside a callback of one of these loops, which share their topics, else through queues.
+pub(crate) fn publish(
+    loops: &[Remote],
+    at_once: impl FnOnce(&mut Context<'_>) -> Result<(), Error>,
+    queued: impl FnOnce() -> Result<(), Error>,
+) -> Outcome {
+    match loops.iter().find_map(|remote| Inside::of(remote.loop_id())) {
+        Some(mut inside) => inside.act(at_once)?,
+        None => queued()?,
+    }
+    Ok(LINKSPAN_OK)
+}
+
 /// What a verb's success is to C.
 pub(crate) struct Done(i32);
 
 impl From<()> for Done {
     fn from((): ()) -> Done {
+        Done(LINKSPAN_OK)
+    }
+}
+
+/// Whether it was so before is nothing that C is told.
+impl From<bool> for Done {
+    fn from(_: bool) -> Done {
         Done(LINKSPAN_OK)
     }
 }

@@ -34,7 +34,8 @@ pub const LINKSPAN_INVALID_ARGUMENT: linkspan_status = -1;
 /// The connection is closing or has ended, or the loop has gone.
 pub const LINKSPAN_CLOSED: linkspan_status = -2;
 
-/// More waits to be sent than the limit allows; nothing of this was accepted.
+/// More waits to be sent than the limit allows, or there are as many topics as it allows; nothing of this was
+/// accepted.
 pub const LINKSPAN_FULL: linkspan_status = -3;
 
 /// Not on this thread; the function's comment says on which.
@@ -185,7 +186,7 @@ fn misuse_status(misuse: &Misuse) -> linkspan_status {
     match misuse {
         Misuse::NotOpen => LINKSPAN_NOT_OPEN,
         Misuse::Closed => LINKSPAN_CLOSED,
-        Misuse::OutboxFull { .. } => LINKSPAN_FULL,
+        Misuse::OutboxFull { .. } | Misuse::TooManyTopics { .. } => LINKSPAN_FULL,
         Misuse::NoRequest | Misuse::FragmentMismatch => LINKSPAN_WRONG_STATE,
         Misuse::InvalidUtf8 { .. } => LINKSPAN_INVALID_UTF8,
         _ => LINKSPAN_INVALID_ARGUMENT,

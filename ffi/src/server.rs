@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use linkspan::Error;
 use linkspan::net::{Context, DrainOptions, Handler, ListenOptions, Listener, Metrics, Server, ServerOptions};
-use linkspan::protocol::CloseCode;
+use linkspan::protocol::{CloseCode, MessageKind};
 
 use crate::adopt::check_close;
 use crate::bytes::linkspan_connection;
@@ -353,6 +353,17 @@ impl linkspan_server {
             (Stage::Ended, Some(home)) => home.metrics(),
             (Stage::New(_) | Stage::Ended, _) => Metrics::default(),
         }
+    }
+
+    /// Publishes to the connections of its loops.
+    pub(crate) fn publish(&self, topic: &[u8], kind: MessageKind, data: &[u8]) -> Outcome {
+        let server = &self.running()?.server;
+        let at_once = |cx: &mut Context<'_>| cx.publish(topic, kind, data);
+        remote::publish(server.remotes(), at_once, || server.publish(topic, kind, data))
+    }
+
+    pub(crate) fn subscriber_count(&self, topic: &[u8]) -> usize {
+        self.running().map_or(0, |running| running.server.subscriber_count(topic))
     }
 
     fn running(&self) -> Result<Arc<Running>, Failure> {

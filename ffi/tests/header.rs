@@ -12,7 +12,7 @@ fn root() -> PathBuf {
 }
 
 /// The public modules, in the order of the header: what is named stands before what names it.
-const SECTIONS: [&str; 15] = [
+const SECTIONS: [&str; 16] = [
     "bytes",
     "result",
     "library",
@@ -25,6 +25,7 @@ const SECTIONS: [&str; 15] = [
     "client",
     "connection",
     "changes",
+    "topics",
     "adopt",
     "metrics",
     "engine",

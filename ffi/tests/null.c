@@ -252,6 +252,34 @@ static void without_engines(void) {
     linkspan_engine_free(NULL);
 }
 
+static void topics(void) {
+    const linkspan_connection nobody = NOBODY;
+    DEAD(linkspan_connection_subscribe(nobody, NULL, 0));
+    INVALID(linkspan_connection_subscribe(nobody, NULL, 1));
+    DEAD(linkspan_connection_unsubscribe(nobody, NULL, 0));
+    INVALID(linkspan_connection_unsubscribe(nobody, NULL, 1));
+    DEAD(linkspan_connection_publish(nobody, NULL, 0, LINKSPAN_TEXT, NULL, 0));
+    INVALID(linkspan_connection_publish(nobody, NULL, 1, LINKSPAN_TEXT, NULL, 0));
+    INVALID(linkspan_connection_publish(nobody, NULL, 0, 0, NULL, 0));
+    INVALID(linkspan_connection_publish(nobody, NULL, 0, LINKSPAN_TEXT, NULL, 1));
+    INVALID(linkspan_loop_publish(NULL, NULL, 0, LINKSPAN_TEXT, NULL, 0));
+    INVALID(linkspan_server_publish(NULL, NULL, 0, LINKSPAN_TEXT, NULL, 0));
+    CHECK(linkspan_loop_subscriber_count(NULL, NULL, 0) == 0);
+    CHECK(linkspan_server_subscriber_count(NULL, NULL, 0) == 0);
+    CHECK(linkspan_connection_dropped(nobody) == 0);
+
+    linkspan_loop *loop;
+    linkspan_server *server;
+    OK(linkspan_loop_new(&loop));
+    OK(linkspan_server_new(NULL, &server));
+    INVALID(linkspan_loop_publish(loop, NULL, SIZE_MAX, LINKSPAN_TEXT, NULL, 0));
+    INVALID(linkspan_server_publish(server, "t", 1, LINKSPAN_TEXT, NULL, SIZE_MAX));
+    CHECK(linkspan_loop_subscriber_count(loop, NULL, SIZE_MAX) == 0);
+    CHECK(linkspan_server_subscriber_count(server, NULL, 0) == 0);
+    linkspan_server_free(server);
+    linkspan_loop_free(loop);
+}
+
 int main(void) {
     library();
     metrics();
@@ -260,6 +288,7 @@ int main(void) {
     loops();
     servers();
     connections();
+    topics();
     handshakes();
     without_engines();
     return 0;

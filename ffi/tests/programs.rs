@@ -49,6 +49,8 @@ programs! {
     sigpipe: "ffi/tests/sigpipe.c",
     threads: "ffi/tests/threads.c",
     tls: "ffi/tests/tls.c",
+    topics: "ffi/tests/topics.c",
+    cpp_echo: "bindings/cpp/tests/echo.cpp",
 }
 
 #[test]

@@ -1,10 +1,8 @@
-//! include/linkspan.h is what the sources say, and compiles as C99 and C++11 without a warning.
+//! include/linkspan.h is what the sources say.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::{env, fs};
 
 fn root() -> PathBuf {
@@ -104,25 +102,6 @@ fn the_header_on_disk_is_what_the_sources_say() {
          LINKSPAN_WRITE_HEADER=1 cargo test -p linkspan-ffi --test header",
         differs.map_or(0, |line| line + 1)
     );
-}
-
-#[test]
-fn the_header_compiles_as_c99_and_cpp11_without_a_warning() {
-    let header = Path::new(env!("CARGO_TARGET_TMPDIR")).join("linkspan.h");
-    fs::write(&header, generate()).unwrap();
-    for (compiler, language, standard) in
-        [("gcc", "c", "c99"), ("clang", "c", "c99"), ("g++", "c++", "c++11"), ("clang++", "c++", "c++11")]
-    {
-        let mut command = Command::new(compiler);
-        command.args(["-fsyntax-only", "-Wall", "-Wextra", "-pedantic", "-Werror"]);
-        command.args([&format!("-std={standard}"), "-x", language, "-"]);
-        command.stdin(Stdio::piped()).stderr(Stdio::piped());
-        let started = command.spawn();
-        let mut child = started.unwrap_or_else(|why| panic!("{compiler} is needed (Debian: gcc g++ clang): {why}"));
-        writeln!(child.stdin.take().unwrap(), "#include \"{}\"", header.display()).unwrap();
-        let output = child.wait_with_output().unwrap();
-        assert!(output.status.success(), "{compiler}: {}", String::from_utf8_lossy(&output.stderr));
-    }
 }
 
 #[test]

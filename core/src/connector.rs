@@ -15,6 +15,8 @@
 mod options;
 mod proxies;
 mod race;
+mod reconnect;
+mod redirect;
 mod resolver;
 mod route;
 
@@ -31,6 +33,9 @@ pub use self::options::ConnectOptions;
 use self::options::deadline;
 pub use self::proxies::ProxyChoice;
 use self::race::{Lap, Race};
+pub use self::reconnect::Reconnect;
+pub(crate) use self::reconnect::{is_error_final, is_final, retry_after};
+pub(crate) use self::redirect::follow;
 pub use self::resolver::{Answer, Resolve, SystemResolver};
 use self::route::{Ends, Leg, Route, authority};
 use crate::error::Error;
@@ -76,7 +81,8 @@ pub struct Connecting {
 
 #[derive(Debug)]
 enum Phase {
-    Start,
+    /// Nothing before this moment.
+    Waiting(Time),
     Asking(Place),
     Answered(Place, Result<Vec<SocketAddr>, Error>),
     Racing(Race),
@@ -104,17 +110,17 @@ impl fmt::Debug for Found {
 }
 
 impl Connecting {
-    /// Nothing happens before the first [`Connecting::next_step`]. Fails when the URL wants TLS and the trust for
-    /// it cannot be had.
-    pub fn new(mut options: ConnectOptions, engine: Engine, now: Time) -> Result<Connecting, Error> {
+    /// Nothing happens before the first [`Connecting::next_step`], nor before `at`: that is now, or later. Fails when
+    /// the URL wants TLS and the trust for it cannot be had.
+    pub fn new(mut options: ConnectOptions, engine: Engine, at: Time) -> Result<Connecting, Error> {
         if options.uri.is_secure && options.tls.is_none() {
             options.tls = Some(ClientTls::system()?);
         }
-        let deadline = deadline(now, options.connect_timeout);
+        let deadline = deadline(at, options.connect_timeout);
         Ok(Connecting {
             options,
             engine,
-            phase: Phase::Start,
+            phase: Phase::Waiting(at),
             question: 0,
             proxy: None,
             address: None,
@@ -145,7 +151,8 @@ impl Connecting {
             return Err(error);
         }
         match &mut self.phase {
-            Phase::Start => self.begin(now),
+            Phase::Waiting(at) if now < *at => Ok(Some(Step::Wait)),
+            Phase::Waiting(_) => self.begin(now),
             Phase::Asking(_) => Ok(Some(Step::Wait)),
             Phase::Answered(place, found) => {
                 let (place, found) = (*place, std::mem::replace(found, Ok(Vec::new())));
@@ -203,7 +210,7 @@ impl Connecting {
         let (race, route) = match &self.phase {
             Phase::Racing(race) => (Some(race), None),
             Phase::Going(route) => (None, Some(route)),
-            Phase::Start | Phase::Asking(_) | Phase::Answered(..) | Phase::Over(_) => (None, None),
+            Phase::Waiting(_) | Phase::Asking(_) | Phase::Answered(..) | Phase::Over(_) => (None, None),
         };
         race.into_iter().flat_map(Race::watched).chain(route.and_then(|route| route.fd()))
     }
@@ -218,7 +225,7 @@ impl Connecting {
         match &self.phase {
             Phase::Racing(_) => true,
             Phase::Going(route) => route.awaits_output(),
-            Phase::Start | Phase::Asking(_) | Phase::Answered(..) | Phase::Over(_) => false,
+            Phase::Waiting(_) | Phase::Asking(_) | Phase::Answered(..) | Phase::Over(_) => false,
         }
     }
 
@@ -226,7 +233,9 @@ impl Connecting {
     pub fn next_timeout(&self) -> Option<Time> {
         let beside = match &self.phase {
             Phase::Racing(race) => race.next_timeout(),
-            Phase::Start | Phase::Asking(_) | Phase::Answered(..) | Phase::Going(_) | Phase::Over(_) => None,
+            Phase::Waiting(at) => Some(*at),
+            Phase::Over(_) => Some(Time::ZERO),
+            Phase::Asking(_) | Phase::Answered(..) | Phase::Going(_) => None,
         };
         let deadline = self.phase_deadline.min(self.deadline);
         Some(beside.map_or(deadline, |beside| beside.min(deadline)))
@@ -370,7 +379,7 @@ impl Connecting {
         let (host, port) = self.asked();
         let doing = match &self.phase {
             Phase::Over(_) => return None,
-            Phase::Start | Phase::Asking(_) | Phase::Answered(..) => {
+            Phase::Waiting(_) | Phase::Asking(_) | Phase::Answered(..) => {
                 return Some(Error::Resolve { host: host.to_owned(), why });
             }
             Phase::Racing(_) if self.proxy.is_some() => format!("connect to the proxy {}", authority(host, port)),

@@ -7,10 +7,10 @@ use nix::poll::{PollFd, PollFlags, poll};
 use super::shared::timeout;
 use super::websocket::WebSocket;
 use crate::clock;
-use crate::connector::{ConnectOptions, Connecting, Found, Step};
+use crate::connector::{ConnectOptions, Connecting, Found, Step, follow};
 use crate::error::Error;
 use crate::protocol::handshake::{Reject, Uri};
-use crate::protocol::{Engine, Keys};
+use crate::protocol::{Engine, Fault, Keys};
 use crate::transport::Transport;
 
 impl WebSocket {
@@ -21,9 +21,28 @@ impl WebSocket {
 
     /// Connects, and waits until it is open: at most `connect_timeout` for the way to the server, proxy and
     /// TLS included, and `Config::handshake_timeout` for the opening handshake. A refusal is an error with
-    /// the server's status.
-    pub fn dial_with(options: ConnectOptions) -> Result<WebSocket, Error> {
+    /// the server's status. Redirects are followed as far as `max_redirects` allows, each in its own time;
+    /// `reconnect` is for clients in a loop.
+    pub fn dial_with(mut options: ConnectOptions) -> Result<WebSocket, Error> {
         options.config.check()?;
+        let mut followed = 0;
+        loop {
+            let websocket = WebSocket::begin(options.clone())?;
+            // A client is asked nothing.
+            let Err(error) = websocket.open(|_| Err(Reject::text(500, ""))) else { return Ok(websocket) };
+            let next = match &error {
+                Error::Fault(Fault::Refused(_)) => {
+                    websocket.ask(|engine| engine.response().and_then(|response| follow(&options, followed, response)))
+                }
+                _ => None,
+            };
+            options = next.ok_or(error)??;
+            followed += 1;
+        }
+    }
+
+    /// A WebSocket on a stream to the server; the opening handshake is still to be done.
+    fn begin(options: ConnectOptions) -> Result<WebSocket, Error> {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(|source| Error::io("draw random numbers", source.into()))?;
         let now = clock::now();
@@ -32,10 +51,7 @@ impl WebSocket {
         let (transport, early) = connect(&mut connecting)?;
         let mut engine = connecting.into_engine();
         engine.connected(clock::now());
-        let websocket = WebSocket::new(transport, engine, early)?;
-        // A client is asked nothing.
-        websocket.open(|_| Err(Reject::text(500, "")))?;
-        Ok(websocket)
+        WebSocket::new(transport, engine, early)
     }
 }
 

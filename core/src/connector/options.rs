@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::proxies::ProxyChoice;
+use super::reconnect::Reconnect;
 use super::resolver::Resolve;
 use crate::protocol::handshake::Uri;
 use crate::protocol::{Config, Time};
@@ -38,6 +39,13 @@ pub struct ConnectOptions {
     pub proxy_timeout: Duration,
     /// One TLS handshake. Default 10 s: three round trips and a slow machine.
     pub tls_timeout: Duration,
+    /// Most redirects (301, 302, 303, 307, 308) that are followed one after the other. Default 0: a redirect is a
+    /// refused handshake. None leads from wss to ws. Another origin (scheme, host, port) is not told the URL's user
+    /// and password, sees none of `headers` but Accept, Accept-Language, Origin and User-Agent, and is shown no
+    /// client certificate; the subprotocols it does see.
+    pub max_redirects: u32,
+    /// Whether a lost connection is tried again; for clients in a loop. Default not.
+    pub reconnect: Reconnect,
 }
 
 impl ConnectOptions {
@@ -56,6 +64,8 @@ impl ConnectOptions {
             tcp_timeout: Duration::from_secs(20),
             proxy_timeout: Duration::from_secs(20),
             tls_timeout: Duration::from_secs(10),
+            max_redirects: 0,
+            reconnect: Reconnect::default(),
         }
     }
 }

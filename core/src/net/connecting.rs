@@ -58,6 +58,7 @@ impl Turn<'_> {
         self.inner.metrics.connect_failures.add(1);
         // The application's own `abort` is no error.
         if !matches!(error, Error::Misuse(Misuse::Closed)) {
+            self.inner.clients.failed(self.id, error);
             self.handler.on_error(&mut Context { inner: self.inner, rest: &[] }, self.id, error);
         }
     }

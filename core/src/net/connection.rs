@@ -157,6 +157,19 @@ impl Connection {
         }
     }
 
+    /// The stream is given up, and the connection begins again; the old stream.
+    pub(super) fn start_over(&mut self, mode: Mode) -> Option<Transport> {
+        self.mode = mode;
+        self.unread = None;
+        self.is_readable = true;
+        self.is_blocked = false;
+        self.is_hung_up = false;
+        self.is_high = false;
+        self.is_shut = false;
+        self.is_broken = false;
+        self.transport.take()
+    }
+
     pub(super) fn ready_state(&self) -> ReadyState {
         match &self.mode {
             _ if self.is_told => ReadyState::Closed,

@@ -4,6 +4,7 @@ use std::io::IoSlice;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::clients;
 use super::connection::{Connection, ConnectionId, Mode, Released, Written, write};
 use super::drain::DrainOptions;
 use super::handler::Handler;
@@ -11,10 +12,10 @@ use super::inner::Inner;
 use super::listener::{ListenOptions, Listener};
 use super::raw::Raw;
 use super::remote::Remote;
-use crate::connector::{ConnectOptions, Connecting};
+use crate::connector::ConnectOptions;
 use crate::error::Error;
 use crate::protocol::handshake::{Accept, Reject};
-use crate::protocol::{Chunk, CloseCode, Config, DIRECT, Engine, Keys, MessageKind, Misuse, Time};
+use crate::protocol::{Chunk, CloseCode, Config, DIRECT, Engine, MessageKind, Misuse, Time};
 use crate::transport::{Peer, Transport};
 
 /// What a send came to.
@@ -99,17 +100,16 @@ impl Context<'_> {
         }
     }
 
-    /// Opens a client connection: `on_open`, or `on_error` and `on_close`, follow.
+    /// Opens a client connection: `on_open`, or `on_error` and `on_close`, follow. With
+    /// [`ConnectOptions::reconnect`] a loss is told by `on_reconnect` as long as it is tried again.
     pub fn connect(&mut self, options: ConnectOptions, handler: HandlerId) -> Result<ConnectionId, Error> {
         options.config.check()?;
-        let mut seed = [0; 32];
-        getrandom::fill(&mut seed).map_err(|source| Error::io("draw random numbers", source.into()))?;
-        let now = self.inner.now;
-        let engine = Engine::client(options.config.clone(), &options.uri, &options.headers, Keys::new(seed), now)?;
-        let connecting = Connecting::new(options, engine, now)?;
-        let mut connection = Connection::new(Mode::Connecting(Box::new(connecting)), None, Vec::new(), handler.0);
+        let mode = clients::begin(options.clone(), self.inner.now)?;
+        let mut connection = Connection::new(mode, None, Vec::new(), handler.0);
         connection.is_announced = true;
-        self.inner.insert(connection)
+        let id = self.inner.insert(connection)?;
+        self.inner.clients.begin(id, &options);
+        Ok(id)
     }
 
     /// The same with a handler of its own, which goes when the connection has gone.
@@ -265,11 +265,18 @@ impl Context<'_> {
     /// further message of this connection is delivered.
     pub fn close(&mut self, id: ConnectionId, code: Option<CloseCode>, reason: &str) -> Result<(), Error> {
         let now = self.inner.now;
-        match &mut self.inner.live(id)?.mode {
-            Mode::WebSocket(engine) => engine.close(now, code, reason)?,
-            Mode::Raw(raw) => raw.is_finished = true,
-            Mode::Connecting(connecting) => connecting.abort(),
-        }
+        let answer = match &mut self.inner.live(id)?.mode {
+            Mode::WebSocket(engine) => engine.close(now, code, reason),
+            Mode::Raw(raw) => {
+                raw.is_finished = true;
+                Ok(())
+            }
+            Mode::Connecting(connecting) => {
+                connecting.abort();
+                Ok(())
+            }
+        };
+        self.inner.ended_by_application(id, answer)?;
         self.inner.enqueue(id);
         Ok(())
     }
@@ -283,6 +290,7 @@ impl Context<'_> {
             Mode::Raw(_) => connection.is_broken = true,
             Mode::Connecting(connecting) => connecting.abort(),
         }
+        self.inner.clients.give_up(id);
         self.inner.enqueue(id);
         Ok(())
     }

@@ -90,6 +90,14 @@ impl Inner {
         self.drains.iter().any(|drain| drain.of.is_none())
     }
 
+    /// Whether nobody is left of it: that is to be found out now.
+    pub(super) fn is_drained(&self, drain: &Drain) -> bool {
+        match drain.of {
+            None => self.len() == 0,
+            Some(handler) => self.count_guests(handler) == 0,
+        }
+    }
+
     /// Closes those whose turn has come.
     fn close_due(&mut self, index: usize) {
         let Some(drain) = self.drains.get_mut(index) else { return };
@@ -116,6 +124,7 @@ impl Inner {
 
     fn drain_one(&mut self, id: ConnectionId, code: CloseCode, reason: &str) {
         let now = self.now;
+        self.clients.give_up(id);
         let Some(connection) = self.find(id) else { return };
         match &mut connection.mode {
             Mode::WebSocket(engine) if engine.phase() == Phase::Opening => {
@@ -147,12 +156,8 @@ impl EventLoop {
             } else {
                 self.inner.close_due(index);
             }
-            let left = match of {
-                None => self.inner.len(),
-                Some(handler) => self.inner.count_guests(handler),
-            };
-            let is_over = left == 0;
-            match self.inner.drains.iter().position(|drain| drain.of == of).filter(|_| is_over) {
+            let is_over = |drain: &Drain| drain.of == of && self.inner.is_drained(drain);
+            match self.inner.drains.iter().position(is_over) {
                 Some(over) => {
                     self.inner.drains.remove(over);
                     self.inner.is_stopping |= of.is_none();

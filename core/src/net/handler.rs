@@ -1,5 +1,7 @@
 //! [`Handler`]: what the application is told.
 
+use std::time::Duration;
+
 use super::connection::ConnectionId;
 use super::context::Context;
 use crate::error::Error;
@@ -76,7 +78,7 @@ pub trait Handler: Send {
         let _ = (cx, id);
     }
 
-    /// Why the connection is about to end: the peer's fault, the system, TLS, a name that does not resolve.
+    /// Why the connection is about to end, or to be tried again: the peer's fault, the system, TLS, a name that does not resolve.
     fn on_error(&mut self, cx: &mut Context<'_>, id: ConnectionId, error: &Error) {
         let _ = (cx, id, error);
     }
@@ -84,6 +86,14 @@ pub trait Handler: Send {
     /// It is over. Every question still has its answer inside this call; afterwards the id is dead.
     fn on_close(&mut self, cx: &mut Context<'_>, id: ConnectionId, info: &CloseInfo) {
         let _ = (cx, id, info);
+    }
+
+    /// A client that [reconnects](crate::connector::Reconnect) has lost its connection, or could not connect; after
+    /// `delay` it is tried again under the same id, which is `Connecting` now, and `on_open` comes again. `on_error`
+    /// has told the cause before, where there is one. What was accepted and could not be sent is counted in `info`;
+    /// nothing of it is sent again. `close` and `abort` end it, here too.
+    fn on_reconnect(&mut self, cx: &mut Context<'_>, id: ConnectionId, info: &CloseInfo, delay: Duration) {
+        let _ = (cx, id, info, delay);
     }
 
     /// With raw heads: a head is complete, its empty line included. Nothing more is read until the

@@ -9,6 +9,7 @@ use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 use slab::Slab;
 
+use super::clients::Clients;
 use super::connection::{Connection, ConnectionId, Mode};
 use super::context::{Context, HandlerId, Sent};
 use super::drain::Drain;
@@ -53,6 +54,8 @@ pub(super) struct Inner {
     pub(super) drains: Vec<Drain>,
     /// Of those connections of which something is to be kept.
     origins: HashMap<ConnectionId, Origin>,
+    /// Those that may start over.
+    pub(super) clients: Clients,
     /// The loop is being dropped: no new connections.
     pub(super) is_ending: bool,
 }
@@ -86,6 +89,7 @@ impl Inner {
             is_turning: false,
             drains: Vec::new(),
             origins: HashMap::new(),
+            clients: Clients::default(),
             is_ending: false,
         }
     }
@@ -162,6 +166,7 @@ impl Inner {
     pub(super) fn remove(&mut self, id: ConnectionId) -> Option<Connection> {
         self.find(id)?;
         self.end_member(id);
+        self.clients.forget(id);
         let connection = self.connections.get_mut(id.slot())?.take()?;
         if let Some(fd) = connection.transport.as_ref().and_then(|transport| transport.fd()) {
             // A socket that is closed next leaves the poll by itself; one that is released must not be watched.
@@ -194,6 +199,16 @@ impl Inner {
         self.handlers.try_remove(handler.0 as usize);
     }
 
+    /// Shows other threads what a connection has become, before its turn is over.
+    pub(super) fn show(&mut self, id: ConnectionId) {
+        let Some(connection) = self.find(id) else { return };
+        // `shown_state` stays what it was: the turn's end sees the change, and queues the next deadline.
+        let (state, waiting) = (connection.ready_state(), connection.buffered_amount());
+        if let Some(entry) = self.shared.name.table.find(id) {
+            entry.update(state, waiting);
+        }
+    }
+
     /// Looks after a connection in this turn or the next, without waiting for its socket.
     #[inline]
     pub(super) fn enqueue(&mut self, id: ConnectionId) {
@@ -224,7 +239,7 @@ impl Inner {
     /// When the loop must turn at the latest.
     pub(super) fn next_deadline(&self) -> Option<Time> {
         let listeners = self.listeners.iter().filter_map(|(_, listening)| listening.resume_at);
-        let drains = self.drains.iter().map(Drain::next);
+        let drains = self.drains.iter().map(|drain| if self.is_drained(drain) { Time::ZERO } else { drain.next() });
         self.timers.next().into_iter().chain(listeners).chain(drains).min()
     }
 
@@ -311,13 +326,21 @@ impl Inner {
         }
         let sent = send(&mut Context { inner: self, rest: &[] });
         let now = self.now;
-        if let (Err(_), Some(Connection { mode: Mode::WebSocket(engine), .. })) = (sent, self.find(id)) {
-            if engine.phase() == Phase::Open {
-                // It was accepted, and stands inside another message: that cannot pass in silence.
-                engine.abort(now);
+        if sent.is_ok() {
+            return;
+        }
+        match self.find(id).map(|connection| &mut connection.mode) {
+            Some(Mode::WebSocket(engine)) => {
+                if engine.phase() == Phase::Open {
+                    // It was accepted, and stands inside another message: that cannot pass in silence.
+                    engine.abort(now);
+                }
+                engine.refused(bytes);
+                self.enqueue(id);
             }
-            engine.refused(bytes);
-            self.enqueue(id);
+            // It was lost meanwhile, and starts over.
+            Some(Mode::Connecting(_)) => self.clients.refused(id, bytes),
+            Some(Mode::Raw(_)) | None => {}
         }
     }
 }

@@ -5,6 +5,7 @@
 //! handler, write what came of it → **4** deadlines → **5** what was published goes to its subscribers, and
 //! connections go on that need no new readiness → again.
 
+mod clients;
 mod connecting;
 mod connection;
 mod context;
@@ -35,4 +36,6 @@ pub use self::listener::{Heads, ListenOptions, Listener};
 pub use self::metrics::{FaultCounts, Metrics, RoundTrips};
 pub use self::remote::Remote;
 pub use self::server::{Server, ServerOptions};
-pub use crate::connector::{Answer, ConnectOptions, Connecting, Found, ProxyChoice, Resolve, Step, SystemResolver};
+pub use crate::connector::{
+    Answer, ConnectOptions, Connecting, Found, ProxyChoice, Reconnect, Resolve, Step, SystemResolver,
+};

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::clients;
 use super::connection::{Connection, ConnectionId, Mode, Read};
 use super::context::{Context, ReadyState};
 use super::handler::{Decision, Handler};
@@ -133,6 +134,7 @@ impl Turn<'_> {
             error if is_opening => Error::io("read the server's answer", error),
             _ => return,
         };
+        self.inner.clients.failed(self.id, &error);
         self.handler.on_error(&mut Context { inner: self.inner, rest: &[] }, self.id, &error);
     }
 
@@ -274,7 +276,7 @@ impl Turn<'_> {
         let is_over = connection.is_broken || (raw.is_ended && raw.is_finished && raw.outbox.is_empty());
         if is_over && !connection.is_told {
             connection.is_broken = true;
-            let info = CloseInfo {
+            let mut info = CloseInfo {
                 code: CloseCode::ABNORMAL,
                 reason: String::new(),
                 clean: false,
@@ -282,7 +284,7 @@ impl Turn<'_> {
                 fault: None,
                 unsent_bytes: raw.outbox.len() as u64,
             };
-            tell_close(self.handler, &mut Context { inner: self.inner, rest: &[] }, self.id, &info);
+            tell_close(self.handler, &mut Context { inner: self.inner, rest: &[] }, self.id, &mut info);
         }
     }
 
@@ -394,7 +396,7 @@ fn tell<'b>(
             let decision = handler.on_request(cx, id, &request);
             decide(cx, id, decision);
         }
-        Event::Closed(info) => tell_close(handler, cx, id, &info),
+        Event::Closed(mut info) => tell_close(handler, cx, id, &mut info),
     }
     None
 }
@@ -411,12 +413,8 @@ fn count_round_trip(cx: &mut Context<'_>, id: ConnectionId) {
 
 /// Another thread that `on_open` tells of the connection may send at once.
 fn show_open(cx: &mut Context<'_>, id: ConnectionId) {
-    let Some(connection) = cx.inner.find(id) else { return };
-    // `shown_state` stays what it was: the turn's end sees the change, and queues the first ping's deadline.
-    let (state, waiting) = (connection.ready_state(), connection.shown_waiting);
-    if let Some(entry) = cx.inner.shared.name.table.find(id) {
-        entry.update(state, waiting);
-    }
+    cx.inner.clients.opened(id, cx.inner.now);
+    cx.inner.show(id);
 }
 
 /// The handler's answer to a request.
@@ -432,8 +430,11 @@ fn decide(cx: &mut Context<'_>, id: ConnectionId, decision: Decision) {
     }
 }
 
-/// `on_error` where there is a fault, then `on_close`, once.
-pub(super) fn tell_close(handler: &mut dyn Handler, cx: &mut Context<'_>, id: ConnectionId, info: &CloseInfo) {
+/// `on_error` where there is a fault, then `on_close`, once; or a client's connection starts over.
+fn tell_close(handler: &mut dyn Handler, cx: &mut Context<'_>, id: ConnectionId, info: &mut CloseInfo) {
+    if cx.inner.live(id).is_err() || clients::follows_redirect(cx.inner, id, info) {
+        return;
+    }
     let Ok(connection) = cx.inner.live(id) else { return };
     let is_announced = connection.is_announced;
     if let Mode::WebSocket(engine) = &connection.mode {
@@ -443,6 +444,9 @@ pub(super) fn tell_close(handler: &mut dyn Handler, cx: &mut Context<'_>, id: Co
     if is_announced {
         if let Some(fault) = &info.fault {
             handler.on_error(cx, id, &Error::Fault(fault.clone()));
+        }
+        if let Some(delay) = clients::reconnect(cx.inner, id, info) {
+            return handler.on_reconnect(cx, id, info, delay);
         }
         handler.on_close(cx, id, info);
     }

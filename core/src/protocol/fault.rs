@@ -88,6 +88,8 @@ pub enum Fault {
         /// What is wrong.
         why: String,
     },
+    /// The server's redirect cannot be followed, or not any more; the text says why.
+    RedirectRefused(String),
     /// The opening handshake took longer than `Config::handshake_timeout`.
     HandshakeTimeout,
     /// A message took longer than `Config::message_timeout`.
@@ -131,6 +133,7 @@ impl Fault {
             | Fault::Refused(_)
             | Fault::AnswerInvalid(_)
             | Fault::ProxyRefused { .. }
+            | Fault::RedirectRefused(_)
             | Fault::HandshakeTimeout
             | Fault::WriteTimeout
             | Fault::PongTimeout
@@ -169,6 +172,7 @@ impl Fault {
             | Fault::CloseReasonNotUtf8
             | Fault::DeflateInvalid
             | Fault::AnswerInvalid(_)
+            | Fault::RedirectRefused(_)
             | Fault::MessageTimeout
             | Fault::PongTimeout
             | Fault::WriteTimeout
@@ -230,6 +234,7 @@ rules! {
     WriteTimeout: "write-timeout",
     PongTimeout: "pong-timeout",
     CloseTimeout: "close-timeout",
+    RedirectRefused: "redirect-refused",
 }
 
 impl fmt::Display for Fault {
@@ -285,6 +290,7 @@ impl fmt::Display for Fault {
             }
             Fault::AnswerInvalid(what) => write!(f, "{what} (RFC 6455 4.1)"),
             Fault::ProxyRefused { why, .. } => write!(f, "the proxy refused: {why}"),
+            Fault::RedirectRefused(why) => write!(f, "the redirect is not followed: {why}"),
             Fault::HandshakeTimeout => write!(f, "the opening handshake took too long"),
             Fault::MessageTimeout => write!(f, "a message took too long to arrive"),
             Fault::WriteTimeout => write!(f, "the peer did not read for too long"),

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use rustls::client::ResolvesClientCert;
+use rustls::client::{ResolvesClientCert, Resumption};
 use rustls::pki_types::ServerName;
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, RootCertStore, SignatureScheme};
@@ -53,6 +53,16 @@ impl ClientTls {
         config.alpn_protocols = options.alpn;
         let server_name = options.server_name.as_deref().map(parse_name).transpose()?;
         Ok(ClientTls { config: Arc::new(config), server_name })
+    }
+
+    /// The same trust for a server that we did not mean: it is shown no certificate of ours, and bears its own
+    /// name. What was pinned stays pinned.
+    pub(crate) fn for_another_origin(&self) -> ClientTls {
+        let mut config = ClientConfig::clone(&self.config);
+        config.client_auth_cert_resolver = Arc::new(Nobody);
+        // Sessions that were begun as somebody.
+        config.resumption = Resumption::default();
+        ClientTls { config: Arc::new(config), server_name: None }
     }
 
     pub(crate) fn config(&self) -> Arc<ClientConfig> {
@@ -107,5 +117,19 @@ impl ResolvesClientCert for Shown {
 
     fn has_certs(&self) -> bool {
         true
+    }
+}
+
+/// No certificate, whoever asks.
+#[derive(Debug)]
+struct Nobody;
+
+impl ResolvesClientCert for Nobody {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        None
+    }
+
+    fn has_certs(&self) -> bool {
+        false
     }
 }

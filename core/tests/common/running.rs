@@ -145,6 +145,8 @@ pub struct Told {
     drained: Option<Hook<()>>,
     head: Option<BytesHook>,
     bytes: Option<BytesHook>,
+    error: Option<Hook<()>>,
+    reconnect: Option<Hook<Duration>>,
     close: Option<Hook<()>>,
 }
 
@@ -191,6 +193,16 @@ impl Told {
 
     pub fn on_bytes(mut self, hook: impl FnMut(&mut Context<'_>, ConnectionId, &[u8]) + Send + 'static) -> Told {
         self.bytes = Some(Box::new(hook));
+        self
+    }
+
+    pub fn on_error(mut self, mut hook: impl FnMut(&mut Context<'_>, ConnectionId) + Send + 'static) -> Told {
+        self.error = Some(Box::new(move |cx, id, ()| hook(cx, id)));
+        self
+    }
+
+    pub fn on_reconnect(mut self, hook: impl FnMut(&mut Context<'_>, ConnectionId, Duration) + Send + 'static) -> Told {
+        self.reconnect = Some(Box::new(hook));
         self
     }
 
@@ -258,8 +270,11 @@ impl Handler for Told {
         }
     }
 
-    fn on_error(&mut self, _: &mut Context<'_>, _: ConnectionId, error: &Error) {
+    fn on_error(&mut self, cx: &mut Context<'_>, id: ConnectionId, error: &Error) {
         self.log.add(format!("error {error}"));
+        if let Some(hook) = &mut self.error {
+            hook(cx, id, ());
+        }
     }
 
     fn on_close(&mut self, cx: &mut Context<'_>, id: ConnectionId, info: &CloseInfo) {
@@ -271,6 +286,17 @@ impl Handler for Told {
             write!(line, " unsent {}", info.unsent_bytes).unwrap();
         }
         self.log.add(line);
+    }
+
+    fn on_reconnect(&mut self, cx: &mut Context<'_>, id: ConnectionId, info: &CloseInfo, delay: Duration) {
+        let mut line = format!("lost {id:?} {} {:?}", info.code, cx.ready_state(id));
+        if info.unsent_bytes > 0 {
+            write!(line, " unsent {}", info.unsent_bytes).unwrap();
+        }
+        self.log.add(line);
+        if let Some(hook) = &mut self.reconnect {
+            hook(cx, id, delay);
+        }
     }
 
     fn on_head(&mut self, cx: &mut Context<'_>, id: ConnectionId, head: &[u8]) {

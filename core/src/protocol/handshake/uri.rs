@@ -87,6 +87,20 @@ impl Uri {
         })
     }
 
+    /// The URL that `location` names, seen from this one (RFC 3986 5.2); a fragment is dropped. Never a Unix
+    /// socket: such a place is not the network's to name.
+    pub fn join(&self, location: &str) -> Result<Uri, Misuse> {
+        let not_url = |error| Misuse::UrlInvalid(format!("this is not a URL: {error}"));
+        let mut url = Url::parse(&self.to_string()).and_then(|base| base.join(location)).map_err(not_url)?;
+        url.set_fragment(None);
+        Uri::parse_network(url.as_str())
+    }
+
+    /// Whether both are of one origin: scheme, host and port (RFC 6454 5).
+    pub fn is_same_origin(&self, other: &Uri) -> bool {
+        (self.is_secure, &self.host, self.port) == (other.is_secure, &other.host, other.port)
+    }
+
     /// The value of `Host`: brackets around IPv6, no port when it is the scheme's own.
     pub fn authority(&self) -> String {
         let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
@@ -99,7 +113,6 @@ fn default_port(is_secure: bool) -> u16 {
     if is_secure { 443 } else { 80 }
 }
 
-/// `user:password` of a URL, percent-decoded.
 /// The URL again, without user and password.
 impl fmt::Display for Uri {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -107,6 +120,7 @@ impl fmt::Display for Uri {
     }
 }
 
+/// `user:password` of a URL, percent-decoded.
 pub(super) fn userinfo(url: &Url) -> Result<Option<String>, Misuse> {
     if url.username().is_empty() && url.password().is_none() {
         return Ok(None);

@@ -4,6 +4,7 @@
 #   face.sh FACE [CASES]
 #
 # FACE    c-server, c-client: the C examples in build/examples/c
+#         cpp-server, cpp-client: the C++ examples in build/examples/cpp; the client is the browser's class
 # CASES   all (the default), most, quick or a JSON list, as for the run scripts
 #
 # The report goes to target/conformance/FACE and the summary to standard output.
@@ -37,6 +38,8 @@ test_client() {
 case $face in
     c-server) test_server build/examples/c/echo_server --port 0 --deflate ;;
     c-client) test_client build/examples/c/echo_client --deflate ;;
+    cpp-server) test_server build/examples/cpp/echo_server --port 0 --deflate ;;
+    cpp-client) test_client build/examples/cpp/echo_client --deflate ;;
     *) usage ;;
 esac >&2 || exit 1
 "$python" "$here/summary.py" "$report" $expected

@@ -53,6 +53,15 @@ public:
     // The host's transport has become readable or writable.
     void ready() const { check(linkspan_connection_ready(raw_)); }
 
+    // Topics are names of 1 to 255 bytes. publish is for all subscribers but this connection itself.
+    void subscribe(Payload topic) const { check(linkspan_connection_subscribe(raw_, topic.data(), topic.size())); }
+    void unsubscribe(Payload topic) const { check(linkspan_connection_unsubscribe(raw_, topic.data(), topic.size())); }
+    void publish(Payload topic, Kind kind, Payload data) const {
+        check(linkspan_connection_publish(raw_, topic.data(), topic.size(), number(kind), data.data(), data.size()));
+    }
+    // How many messages were left out because too much waited for it already.
+    std::uint64_t dropped() const noexcept { return linkspan_connection_dropped(raw_); }
+
     // Answers a request, in on_request or later, after defer.
     void accept(const linkspan_accept_options &options = AcceptOptions()) const {
         check(linkspan_request_accept(raw_, &options));

@@ -80,6 +80,14 @@ public:
         });
         return Connection(connection);
     }
+    // To all subscribers among its connections; how many they are. Any thread.
+    void publish(Payload topic, Kind kind, Payload data) {
+        check(linkspan_loop_publish(raw(), topic.data(), topic.size(), static_cast<linkspan_message_kind>(kind),
+                                    data.data(), data.size()));
+    }
+    std::size_t subscriber_count(Payload topic) const noexcept {
+        return linkspan_loop_subscriber_count(raw(), topic.data(), topic.size());
+    }
     // What it has counted, at once; as OpenMetrics text. Any thread.
     Metrics metrics() const {
         Metrics metrics;

@@ -42,8 +42,16 @@ static void serves_on_threads_and_moves() {
     linkspan::Server server = std::move(made);
     CHECK(!made.raw() && server.port() && made.port() == 0);
     THROWS(LINKSPAN_INVALID_ARGUMENT, made.start());
-    THROWS(LINKSPAN_WRONG_STATE, server.listen("127.0.0.1", 0));
+    THROWS(LINKSPAN_WRONG_STATE, server.pause());
+    THROWS(LINKSPAN_IO, server.listen_systemd());
+    THROWS(LINKSPAN_IO, server.listen_systemd("chat.socket"));
+    server.listen("127.0.0.1", 0);
+    CHECK(server.port_at(0) == server.port() && server.port_at(1) && server.port_at(1) != server.port());
+    CHECK(server.port_at(2) == 0);
     server.start();
+    THROWS(LINKSPAN_WRONG_STATE, server.listen("127.0.0.1", 0));
+    server.pause();
+    server.resume();
     std::string heard;
     CHECK(hello(url_of(server), &heard) == 1000 && heard == "hello");
     server.stop();

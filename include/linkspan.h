@@ -719,6 +719,12 @@ typedef struct linkspan_server_options {
     // Over how many milliseconds linkspan_server_drain spreads its close frames, evenly, so that not all
     // clients come back at once. Default 0: all at once.
     uint64_t drain_window;
+    // Non-zero: every connection begins with a header of the PROXY protocol, version 1 or 2, by a proxy in
+    // front; before TLS, within the config's handshake_timeout. linkspan_connection_peer then tells the address
+    // that it names, and max_connections_per_address counts that. A connection without a good header is ended
+    // without an answer, and logged. Default: none is read, because whoever reaches the port could claim any
+    // address.
+    int proxy_protocol;
 } linkspan_server_options;
 
 // Makes a server that does not listen yet. `options` may be NULL.

@@ -315,6 +315,13 @@ impl Handler for Callbacks {
         );
     }
 
+    fn on_refused(&mut self, cx: &mut Context<'_>, id: ConnectionId, error: &Error) {
+        if logs(LINKSPAN_LOG_WARNING) {
+            let peer = cx.peer(id).map_or_else(String::new, |peer| format!(" from {peer}"));
+            log(LINKSPAN_LOG_WARNING, id.into(), &format!("refused a connection{peer}: {error}"));
+        }
+    }
+
     fn on_close(&mut self, cx: &mut Context<'_>, id: ConnectionId, info: &CloseInfo) {
         if logs(LINKSPAN_LOG_DEBUG) {
             log(LINKSPAN_LOG_DEBUG, id.into(), &format!("closed with {}", info.code));

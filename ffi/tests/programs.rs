@@ -42,6 +42,7 @@ programs! {
     metrics: "ffi/tests/metrics.c",
     null: "ffi/tests/null.c",
     proxies: "ffi/tests/proxies.c",
+    proxied: "ffi/tests/proxied.c",
     reentry: "ffi/tests/reentry.c",
     request: "ffi/tests/request.c",
     server: "ffi/tests/server.c",

@@ -83,6 +83,13 @@ pub trait Handler: Send {
         let _ = (cx, id, error);
     }
 
+    /// A listener's connection has ended before its request could be shown, because its peer broke a rule or a
+    /// deadline: no proxy's header, no good TLS, no good request. `peer` can be asked; nothing else is told of
+    /// this connection.
+    fn on_refused(&mut self, cx: &mut Context<'_>, id: ConnectionId, error: &Error) {
+        let _ = (cx, id, error);
+    }
+
     /// It is over. Every question still has its answer inside this call; afterwards the id is dead.
     fn on_close(&mut self, cx: &mut Context<'_>, id: ConnectionId, info: &CloseInfo) {
         let _ = (cx, id, info);

@@ -17,6 +17,7 @@ mod inner;
 mod listener;
 mod listening;
 mod metrics;
+mod proxied;
 mod raw;
 mod remote;
 mod server;

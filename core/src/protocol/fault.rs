@@ -100,6 +100,8 @@ pub enum Fault {
     PongTimeout,
     /// The peer did not finish the closing handshake within `Config::close_timeout`.
     CloseTimeout,
+    /// What must begin with a header of the PROXY protocol does not; the text says what is wrong.
+    ProxyHeaderInvalid(&'static str),
 }
 
 impl Fault {
@@ -137,7 +139,8 @@ impl Fault {
             | Fault::HandshakeTimeout
             | Fault::WriteTimeout
             | Fault::PongTimeout
-            | Fault::CloseTimeout => CloseCode::ABNORMAL,
+            | Fault::CloseTimeout
+            | Fault::ProxyHeaderInvalid(_) => CloseCode::ABNORMAL,
         }
     }
 
@@ -176,7 +179,8 @@ impl Fault {
             | Fault::MessageTimeout
             | Fault::PongTimeout
             | Fault::WriteTimeout
-            | Fault::CloseTimeout => 0,
+            | Fault::CloseTimeout
+            | Fault::ProxyHeaderInvalid(_) => 0,
         }
     }
 }
@@ -235,6 +239,7 @@ rules! {
     PongTimeout: "pong-timeout",
     CloseTimeout: "close-timeout",
     RedirectRefused: "redirect-refused",
+    ProxyHeaderInvalid: "proxy-header-invalid",
 }
 
 impl fmt::Display for Fault {
@@ -296,6 +301,7 @@ impl fmt::Display for Fault {
             Fault::WriteTimeout => write!(f, "the peer did not read for too long"),
             Fault::PongTimeout => write!(f, "no pong came in time (RFC 6455 5.5.3)"),
             Fault::CloseTimeout => write!(f, "the closing handshake took too long (RFC 6455 7.1.1)"),
+            Fault::ProxyHeaderInvalid(why) => write!(f, "no header of the PROXY protocol: {why}"),
         }
     }
 }

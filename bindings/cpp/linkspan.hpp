@@ -26,7 +26,8 @@
 //   further. They are lambdas (linkspan::Handlers) or an object of your own: see linkspan/handlers.hpp.
 // - Nothing is kept here but the pointer, and nothing is done here that linkspan.h does not do.
 //
-// The browser's class, with a state of its own, is in linkspan_websocket.hpp.
+// What has a state of its own stands beside it: the browser's class in linkspan_websocket.hpp, connections as C++20
+// coroutines take them in linkspan_coroutines.hpp.
 #ifndef LINKSPAN_HPP
 #define LINKSPAN_HPP
 

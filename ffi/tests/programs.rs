@@ -54,7 +54,6 @@ programs! {
     threads: "ffi/tests/threads.c",
     tls: "ffi/tests/tls.c",
     topics: "ffi/tests/topics.c",
-    cpp_echo: "bindings/cpp/tests/echo.cpp",
 }
 
 #[test]
@@ -68,9 +67,9 @@ fn the_examples_in_the_headers_compile() {
     let c = temporary.join("header_example.c");
     fs::write(&c, example("include/linkspan.h")).unwrap();
     compile(c.to_str().unwrap());
-    let cpp = temporary.join("header_example_cpp.cpp");
-    for header in ["bindings/cpp/linkspan.hpp", "bindings/cpp/linkspan_websocket.hpp"] {
-        fs::write(&cpp, example(header)).unwrap();
+    for header in ["linkspan", "linkspan_websocket", "linkspan_coroutines"] {
+        let cpp = temporary.join(format!("{header}_example.cpp"));
+        fs::write(&cpp, example(&format!("bindings/cpp/{header}.hpp"))).unwrap();
         compile(cpp.to_str().unwrap());
     }
 }

@@ -46,9 +46,14 @@ pub(crate) fn compile_with(source: &str, module: Option<&str>) -> PathBuf {
     let name = Path::new(source).file_name().unwrap().to_string_lossy().replace('.', "_");
     let source = root().join(source);
     let is_cpp = source.extension().is_some_and(|extension| extension == "cpp");
-    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(&name);
+    let standard = match is_cpp {
+        true if name.contains("coroutines") => "-std=c++20",
+        true => "-std=c++17",
+        false => "-std=c99",
+    };
     let output = Command::new(if is_cpp { "c++" } else { "cc" })
-        .args(if is_cpp { ["-std=c++17", "-g"] } else { ["-std=c99", "-g"] })
+        .args([standard, "-g"])
         .args(["-D_POSIX_C_SOURCE=200809L", "-Wall", "-Wextra", "-pedantic", "-Werror"])
         .arg(&source)
         .args(["-I", "include", "-I", "bindings/cpp", "-o"])

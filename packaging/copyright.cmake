@@ -1,7 +1,7 @@
-# Writes OUTPUT: Linkspan's licence, and those of the crates that are compiled into the library with FEATURES,
-# each text once.
+# Writes OUTPUT: Linkspan's licence, and those of the crates that are compiled into PACKAGE with FEATURES, each
+# text once.
 
-execute_process(COMMAND "${CARGO}" tree --locked --package linkspan-ffi --edges normal,no-proc-macro
+execute_process(COMMAND "${CARGO}" tree --locked --package "${PACKAGE}" --edges normal,no-proc-macro
         --no-default-features --features "${FEATURES}" --prefix none --format "{p}|{l}"
     WORKING_DIRECTORY "${ROOT}" RESULT_VARIABLE status OUTPUT_VARIABLE tree ERROR_VARIABLE complaint)
 if(NOT status EQUAL 0)

@@ -4,7 +4,7 @@
 #                                             with -DCMAKE_INSTALL_PREFIX=/usr, as Debian's folders depend on it
 #   cpack --config CPackSourceConfig.cmake    the sources
 #
-# A command would be a component of its own, `command`, in the package `linkspan`.
+# With LINKSPAN_CLI there is a third package, linkspan, of the component `command`.
 
 set(CPACK_PACKAGE_VENDOR "Linkspan developers")
 set(CPACK_PACKAGE_CONTACT "Linkspan developers <linkspan@localhost>")
@@ -37,6 +37,15 @@ set(CPACK_COMPONENT_DEV_DESCRIPTION "${about}
 This package has the headers for C and C++, the static library, a CMake
 package and linkspan.pc.")
 
+if(LINKSPAN_CLI)
+    list(APPEND CPACK_COMPONENTS_ALL command)
+    set(CPACK_DEBIAN_COMMAND_PACKAGE_NAME linkspan)
+    set(CPACK_DEBIAN_COMMAND_PACKAGE_SECTION web)
+    set(CPACK_DEBIAN_COMMAND_PACKAGE_SHLIBDEPS ON)
+    set(CPACK_COMPONENT_COMMAND_DESCRIPTION "Talks to WebSocket servers, and is one: a prompt in a terminal, lines
+through pipes, an echo server, and a server of topics.")
+endif()
+
 if(LINKSPAN_INSTALL AND CMAKE_INSTALL_PREFIX STREQUAL "/usr")
     string(TIMESTAMP date "%a, %d %b %Y %H:%M:%S +0000" UTC)
     configure_file(packaging/deb/changelog.in changelog @ONLY)
@@ -44,7 +53,11 @@ if(LINKSPAN_INSTALL AND CMAKE_INSTALL_PREFIX STREQUAL "/usr")
     if(NOT status EQUAL 0)
         message(FATAL_ERROR "gzip ended with ${status}")
     endif()
-    foreach(package "library;liblinkspan1" "dev;liblinkspan-dev")
+    set(linkspan_packages "library\\;liblinkspan1" "dev\\;liblinkspan-dev")
+    if(LINKSPAN_CLI)
+        list(APPEND linkspan_packages "command\\;linkspan")
+    endif()
+    foreach(package IN LISTS linkspan_packages)
         list(GET package 0 component)
         list(GET package 1 name)
         install(FILES "${CMAKE_CURRENT_BINARY_DIR}/changelog.gz" DESTINATION "${CMAKE_INSTALL_DATADIR}/doc/${name}"

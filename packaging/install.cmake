@@ -23,7 +23,7 @@ install(FILES "${CMAKE_CURRENT_BINARY_DIR}/linkspan.pc" DESTINATION "${pkgconfig
 
 set(copyright "${CMAKE_CURRENT_BINARY_DIR}/copyright")
 add_custom_command(OUTPUT "${copyright}"
-    COMMAND "${CMAKE_COMMAND}" "-DCARGO=${LINKSPAN_CARGO}" "-DFEATURES=${features}"
+    COMMAND "${CMAKE_COMMAND}" "-DCARGO=${LINKSPAN_CARGO}" -DPACKAGE=linkspan-ffi "-DFEATURES=${features}"
             "-DROOT=${CMAKE_CURRENT_SOURCE_DIR}" "-DOUTPUT=${copyright}"
             -P "${CMAKE_CURRENT_SOURCE_DIR}/packaging/copyright.cmake"
     DEPENDS packaging/copyright.cmake packaging/copyright.txt Cargo.lock LICENSE-MIT

@@ -100,8 +100,6 @@ pub enum Fault {
     PongTimeout,
     /// The peer did not finish the closing handshake within `Config::close_timeout`.
     CloseTimeout,
-    /// What must begin with a header of the PROXY protocol does not; the text says what is wrong.
-    ProxyHeaderInvalid(&'static str),
 }
 
 impl Fault {
@@ -139,8 +137,7 @@ impl Fault {
             | Fault::HandshakeTimeout
             | Fault::WriteTimeout
             | Fault::PongTimeout
-            | Fault::CloseTimeout
-            | Fault::ProxyHeaderInvalid(_) => CloseCode::ABNORMAL,
+            | Fault::CloseTimeout => CloseCode::ABNORMAL,
         }
     }
 
@@ -179,8 +176,7 @@ impl Fault {
             | Fault::MessageTimeout
             | Fault::PongTimeout
             | Fault::WriteTimeout
-            | Fault::CloseTimeout
-            | Fault::ProxyHeaderInvalid(_) => 0,
+            | Fault::CloseTimeout => 0,
         }
     }
 }
@@ -239,7 +235,6 @@ rules! {
     PongTimeout: "pong-timeout",
     CloseTimeout: "close-timeout",
     RedirectRefused: "redirect-refused",
-    ProxyHeaderInvalid: "proxy-header-invalid",
 }
 
 impl fmt::Display for Fault {
@@ -301,7 +296,6 @@ impl fmt::Display for Fault {
             Fault::WriteTimeout => write!(f, "the peer did not read for too long"),
             Fault::PongTimeout => write!(f, "no pong came in time (RFC 6455 5.5.3)"),
             Fault::CloseTimeout => write!(f, "the closing handshake took too long (RFC 6455 7.1.1)"),
-            Fault::ProxyHeaderInvalid(why) => write!(f, "no header of the PROXY protocol: {why}"),
         }
     }
 }

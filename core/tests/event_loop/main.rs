@@ -13,7 +13,6 @@ mod handshakes;
 mod hosts;
 mod metrics;
 mod pressure;
-mod proxied;
 mod raw;
 mod remote;
 mod server;

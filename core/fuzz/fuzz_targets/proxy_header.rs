@@ -1,7 +1,0 @@
-#![no_main]
-
-#[path = "../properties.rs"]
-#[allow(dead_code)]
-mod properties;
-
-libfuzzer_sys::fuzz_target!(|data: &[u8]| properties::proxy_header(data));

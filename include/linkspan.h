@@ -488,7 +488,9 @@ linkspan_status linkspan_request_reject(linkspan_connection connection,
                                         size_t body_bytes);
 
 // Says inside on_request that the answer comes later; without an answer or this, on_request's return
-// accepts the upgrade (and answers 426 to plain HTTP). LINKSPAN_WRONG_THREAD outside of on_request.
+// accepts the upgrade (and answers 426 to plain HTTP). When the client leaves before the answer, on_close
+// comes, and the answer returns LINKSPAN_CLOSED; one that asks for plain HTTP may have ended only its own half,
+// and gets its answer. LINKSPAN_WRONG_THREAD outside of on_request.
 //
 // Thread: callback.
 linkspan_status linkspan_request_defer(linkspan_connection connection);

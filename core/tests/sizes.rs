@@ -151,6 +151,7 @@ fn an_idle_connection_stays_below_its_ceiling_and_leaves_nothing_behind() {
     open(&mut event_loop, handler, &echo, &mut peers);
     close(&mut event_loop, &echo, &mut peers);
     let after = IN_USE.load(Ordering::Relaxed);
-    // Deadlines of those that have gone stay in the queue until they would have been due.
-    assert!(after < between + CONNECTIONS * 48, "{} bytes are left of {CONNECTIONS} connections", after - between);
+    // A few deadlines of those that have gone may stay in the queue until they would have been due.
+    let left = after.saturating_sub(between);
+    assert!(left < 10_000, "{left} bytes are left of {CONNECTIONS} connections");
 }

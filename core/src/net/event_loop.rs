@@ -16,7 +16,7 @@ use super::table::LoopName;
 use super::topics::Topics;
 use super::turn::Turn;
 use crate::error::Error;
-use crate::protocol::Pool;
+use crate::protocol::{Pool, Time};
 
 /// The one receive buffer of a loop.
 const BUFFER: usize = 512 << 10;
@@ -165,8 +165,8 @@ impl EventLoop {
         }
         self.events = events;
         // 4: deadlines.
-        while let Some(id) = self.inner.timers.pop_due(self.inner.now) {
-            self.time_out(id);
+        while let Some((at, id)) = self.inner.timers.pop_due(self.inner.now) {
+            self.time_out(at, id);
         }
         self.resume_listeners();
         self.drain();
@@ -222,9 +222,11 @@ impl EventLoop {
         }
     }
 
-    fn time_out(&mut self, id: ConnectionId) {
+    fn time_out(&mut self, at: Time, id: ConnectionId) {
         let now = self.inner.now;
-        let Some(connection) = self.inner.find(id) else { return };
+        let Some(connection) = self.inner.find(id).filter(|connection| connection.armed == at) else {
+            return self.inner.timers.skip();
+        };
         connection.armed = NEVER;
         match &mut connection.mode {
             Mode::WebSocket(engine) => {

@@ -16,6 +16,7 @@ pub enum Decision {
     /// An HTTP answer, then the end. Plain HTTP is answered so too.
     Reject(Reject),
     /// Later, from any thread, by [`Context`] or [`Remote`](super::Remote); the handshake's deadline goes on.
+    /// When the client leaves meanwhile `on_close` comes, and the answer is too late.
     Defer,
 }
 

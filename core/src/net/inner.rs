@@ -10,7 +10,7 @@ use mio::{Interest, Registry, Token};
 use slab::Slab;
 
 use super::clients::Clients;
-use super::connection::{Connection, ConnectionId, Mode};
+use super::connection::{Connection, ConnectionId, Mode, NEVER};
 use super::context::{Context, HandlerId, Sent};
 use super::drain::Drain;
 use super::guests::{Guests, Origin};
@@ -178,6 +178,9 @@ impl Inner {
         }
         self.shared.connections.fetch_sub(1, Ordering::Relaxed);
         self.metrics.waiting_bytes.add(connection.shown_waiting.wrapping_neg());
+        if connection.armed != NEVER {
+            self.abandon_deadline();
+        }
         if connection.is_guest {
             self.say_goodbye(&connection);
         }
@@ -234,6 +237,16 @@ impl Inner {
 
     pub(super) fn ids(&self) -> Vec<ConnectionId> {
         self.connections.iter().filter_map(|(_, connection)| Some(connection.as_ref()?.id)).collect()
+    }
+
+    /// A queued deadline is about nothing from now on: its connection has gone, or has an earlier one. What a
+    /// burst of short connections leaves behind must not stay until it would have been due.
+    pub(super) fn abandon_deadline(&mut self) {
+        if self.timers.abandon() {
+            let connections = &self.connections;
+            let connection = |id: ConnectionId| connections.get(id.slot())?.as_ref().filter(|one| one.id == id);
+            self.timers.sweep(|at, id| connection(id).is_some_and(|connection| connection.armed == at));
+        }
     }
 
     /// When the loop must turn at the latest.

@@ -3,7 +3,7 @@
 use std::io;
 
 use super::clients;
-use super::connection::{Connection, ConnectionId, Mode, Read};
+use super::connection::{Connection, ConnectionId, Mode, NEVER, Read};
 use super::context::{Context, ReadyState};
 use super::handler::{Decision, Handler};
 use super::inner::Inner;
@@ -246,11 +246,14 @@ impl Turn<'_> {
             let written = connection.flush();
             self.inner.metrics.written_bytes.add(written as u64);
             let Some(connection) = self.inner.find(self.id) else { return };
-            let is_broken = connection.is_broken;
+            let (is_broken, is_hung_up) = (connection.is_broken, connection.is_hung_up);
             match &mut connection.mode {
                 Mode::WebSocket(engine) => {
                     if is_broken {
                         engine.lost(now);
+                    } else if is_hung_up && engine.is_asked() {
+                        // Nothing is read until the application has answered: the end shows only here.
+                        engine.end_of_input(now);
                     }
                     if engine.is_ending() && !connection.is_told {
                         self.pump(&mut []);
@@ -342,8 +345,11 @@ impl Turn<'_> {
         (connection.shown_state, connection.shown_waiting) = (state, waiting);
         let due = connection.next_timeout().filter(|at| *at < connection.armed);
         if let Some(at) = due {
-            connection.armed = at;
+            let earlier = std::mem::replace(&mut connection.armed, at);
             self.inner.timers.push(at, id);
+            if earlier != NEVER {
+                self.inner.abandon_deadline();
+            }
         }
         self.inner.metrics.waiting_bytes.add(more_waiting);
         if has_changed && let Some(entry) = self.inner.shared.name.table.find(id) {
@@ -448,6 +454,8 @@ fn tell_close(handler: &mut dyn Handler, cx: &mut Context<'_>, id: ConnectionId,
         if let Some(delay) = clients::reconnect(cx.inner, id, info) {
             return handler.on_reconnect(cx, id, info, delay);
         }
+        // Another thread that it tells of the end must find it so.
+        cx.inner.show(id);
         handler.on_close(cx, id, info);
     }
     if let Some(connection) = cx.inner.find(id) {

@@ -1,11 +1,12 @@
 //! Requests as the handler answers them, plain HTTP among them.
 
+use linkspan::Error;
 use linkspan::net::Decision;
 use linkspan::protocol::Config;
 use linkspan::protocol::handshake::{Accept, Reject};
 
 use crate::common::running::{Log, Peer, REQUEST, Running, Told, echo};
-use crate::listen;
+use crate::{deferring, id_of, listen};
 
 #[test]
 fn plain_http_gets_an_answer_and_the_end() {
@@ -83,6 +84,34 @@ fn frames_in_the_same_packet_as_the_request_are_heard() {
     peer.write(&[REQUEST.as_bytes(), b"\x81\x82\0\0\0\0hi"].concat());
     assert!(peer.read_head().starts_with("HTTP/1.1 101 "));
     assert_eq!(peer.read_text(), "hi");
+}
+
+#[test]
+fn a_deferred_request_notices_that_its_client_has_left() {
+    let running = Running::new();
+    let log = Log::default();
+    let address = listen(&running, Config { handshake_timeout: 0, ..Config::default() }, deferring(&log));
+    // In a packet of its own, and right behind the request.
+    for is_later in [true, false] {
+        let mut peer = Peer::connect(address);
+        peer.write(REQUEST.as_bytes());
+        if is_later {
+            log.wait("deferred");
+        }
+        drop(peer);
+    }
+    assert_eq!(log.wait_for(2, "close"), vec!["close 1006 unclean"; 2]);
+    for id in log.wait_for(2, "deferred").iter().map(|line| id_of(line)) {
+        assert!(matches!(running.remote.accept(id, Accept::default()), Err(Error::Gone)));
+    }
+    // Plain HTTP may be asked for by somebody who ends the sending half, and waits.
+    let mut half = Peer::connect(address);
+    half.write(b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n");
+    half.stream.shutdown(std::net::Shutdown::Write).unwrap();
+    let id = id_of(&log.wait_for(3, "deferred")[2]);
+    running.ask(|_| ());
+    running.remote.reject(id, Reject::text(200, "here")).unwrap();
+    assert!(String::from_utf8(half.read_to_end()).unwrap().ends_with("here\n"));
 }
 
 #[test]

@@ -160,6 +160,12 @@ impl Engine {
         Ok(())
     }
 
+    /// Whether a request for a WebSocket waits for the application's answer. One whose client has ended its half
+    /// of the stream can only fail; plain HTTP may still be answered then.
+    pub(crate) fn is_asked(&self) -> bool {
+        matches!(self.opening.as_ref().map(|opening| &opening.awaits), Some(Awaits::Answer { offer: Some(_), .. }))
+    }
+
     /// Answers the request that waits with an HTTP response, plain HTTP too; `Closed` follows.
     pub fn reject(&mut self, now: Time, reject: &Reject) -> Result<(), Misuse> {
         let Some(Awaits::Answer { is_head, .. }) = self.opening.as_ref().map(|opening| &opening.awaits) else {

@@ -281,6 +281,10 @@ linkspan_status linkspan_set_log(linkspan_log_function function, void *user, lin
 // A timeout that never comes; a limit that is not there.
 #define LINKSPAN_NEVER UINT64_MAX
 
+// What becomes of a message when more than max_outbox_bytes would wait for a peer that reads too slowly. One that is
+// longer than that by itself is LINKSPAN_FULL always.
+typedef int32_t linkspan_slow_reader;
+
 // Limits, timeouts and wishes of each connection of a server or client. Zero is the default.
 typedef struct linkspan_config {
     // sizeof(linkspan_config).
@@ -293,7 +297,7 @@ typedef struct linkspan_config {
     uint64_t max_message_bytes;
     // Longest single frame, in bytes. Default 16 MiB.
     uint64_t max_frame_bytes;
-    // Most bytes waiting to leave. Default 64 MiB. A send above it returns LINKSPAN_FULL.
+    // Most bytes waiting to leave. Default 64 MiB. Above it a send returns LINKSPAN_FULL, or what slow_reader says.
     uint64_t max_outbox_bytes;
     // More than this many bytes waiting: a send returns LINKSPAN_BUFFERED, and on_drained will follow.
     // Default 1 MiB.
@@ -346,7 +350,23 @@ typedef struct linkspan_config {
     int parts;
     // Most topics that a connection may subscribe to, at most 65535. Default 256.
     uint32_t max_topics;
+    // What becomes of messages for a peer that reads too slowly: LINKSPAN_SLOW_REFUSE, _CLOSE, _DROP or _BLOCK.
+    linkspan_slow_reader slow_reader;
 } linkspan_config;
+
+// It is refused: LINKSPAN_FULL. A published one is dropped and counted (linkspan_connection_dropped).
+#define LINKSPAN_SLOW_REFUSE 0
+
+// The connection ends at once: LINKSPAN_CLOSED, on_error with the rule "slow-reader", and on_close with 1006.
+#define LINKSPAN_SLOW_CLOSE 1
+
+// It is dropped and counted: LINKSPAN_DROPPED. A fragment is refused, for its message would have a hole.
+#define LINKSPAN_SLOW_DROP 2
+
+// The sending thread waits until there is room, at most write_timeout (then LINKSPAN_FULL), or until the
+// connection ends (LINKSPAN_CLOSED). A thread that runs a loop never waits: there, and for what is published, it is
+// as LINKSPAN_SLOW_REFUSE.
+#define LINKSPAN_SLOW_BLOCK 3
 
 // Makes every field the default, and `size` right. May be called on any thread.
 static inline void linkspan_config_init(linkspan_config *it) {
@@ -912,10 +932,13 @@ typedef int32_t linkspan_ready_state;
 #define LINKSPAN_STATE_CLOSED 3
 
 // Sends a text of `bytes` bytes, which must be UTF-8 (LINKSPAN_INVALID_UTF8). It is copied if it cannot be
-// written at once. LINKSPAN_BUFFERED: accepted, hold back until on_drained. LINKSPAN_FULL: not accepted.
+// written at once. LINKSPAN_BUFFERED: accepted, hold back until on_drained. LINKSPAN_FULL, LINKSPAN_DROPPED: not
+// accepted, as too much waits; see linkspan_config.slow_reader.
 //
 // Thread: any.
-linkspan_status linkspan_connection_send_text(linkspan_connection connection, const char *text, size_t bytes);
+linkspan_status linkspan_connection_send_text(linkspan_connection connection,
+                                              const char *text,
+                                              size_t bytes);
 
 // Sends any bytes; the rest as linkspan_connection_send_text.
 //

@@ -6,13 +6,31 @@
 
 use std::ffi::{c_char, c_int};
 
-use linkspan::protocol::{CloseReply, Config, DeflateConfig, Delivery, PongPolicy};
+use linkspan::protocol::{CloseReply, Config, DeflateConfig, Delivery, PongPolicy, SlowReader};
 
 use crate::guard::{self, Grows};
 use crate::result::{Failure, LINKSPAN_INVALID_ARGUMENT};
 
 /// A timeout that never comes; a limit that is not there.
 pub const LINKSPAN_NEVER: u64 = u64::MAX;
+
+/// What becomes of a message when more than max_outbox_bytes would wait for a peer that reads too slowly. One that is
+/// longer than that by itself is LINKSPAN_FULL always.
+pub type linkspan_slow_reader = i32;
+
+/// It is refused: LINKSPAN_FULL. A published one is dropped and counted (linkspan_connection_dropped).
+pub const LINKSPAN_SLOW_REFUSE: linkspan_slow_reader = 0;
+
+/// The connection ends at once: LINKSPAN_CLOSED, on_error with the rule "slow-reader", and on_close with 1006.
+pub const LINKSPAN_SLOW_CLOSE: linkspan_slow_reader = 1;
+
+/// It is dropped and counted: LINKSPAN_DROPPED. A fragment is refused, for its message would have a hole.
+pub const LINKSPAN_SLOW_DROP: linkspan_slow_reader = 2;
+
+/// The sending thread waits until there is room, at most write_timeout (then LINKSPAN_FULL), or until the
+/// connection ends (LINKSPAN_CLOSED). A thread that runs a loop never waits: there, and for what is published, it is
+/// as LINKSPAN_SLOW_REFUSE.
+pub const LINKSPAN_SLOW_BLOCK: linkspan_slow_reader = 3;
 
 /// Limits, timeouts and wishes of each connection of a server or client. Zero is the default.
 #[repr(C)]
@@ -27,7 +45,7 @@ pub struct linkspan_config {
     pub max_message_bytes: u64,
     /// Longest single frame, in bytes. Default 16 MiB.
     pub max_frame_bytes: u64,
-    /// Most bytes waiting to leave. Default 64 MiB. A send above it returns LINKSPAN_FULL.
+    /// Most bytes waiting to leave. Default 64 MiB. Above it a send returns LINKSPAN_FULL, or what slow_reader says.
     pub max_outbox_bytes: u64,
     /// More than this many bytes waiting: a send returns LINKSPAN_BUFFERED, and on_drained will follow.
     /// Default 1 MiB.
@@ -80,6 +98,8 @@ pub struct linkspan_config {
     pub parts: c_int,
     /// Most topics that a connection may subscribe to, at most 65535. Default 256.
     pub max_topics: u32,
+    /// What becomes of messages for a peer that reads too slowly: LINKSPAN_SLOW_REFUSE, _CLOSE, _DROP or _BLOCK.
+    pub slow_reader: linkspan_slow_reader,
 }
 
 // SAFETY: `repr(C)`, size first, numbers and pointers only.
@@ -116,6 +136,7 @@ pub(crate) unsafe fn read(config: *const linkspan_config) -> Result<Config, Fail
     config.pong = if wanted.manual_pong != 0 { PongPolicy::Manual } else { PongPolicy::Automatic };
     config.close_reply = if wanted.manual_close != 0 { CloseReply::Application } else { CloseReply::Automatic };
     config.delivery = if wanted.parts != 0 { Delivery::Parts } else { Delivery::Whole };
+    config.slow_reader = slow_reader(wanted.slow_reader)?;
     set(&mut config.max_topics, wanted.max_topics as usize);
     config.check()?;
     Ok(config)
@@ -137,6 +158,16 @@ fn deflate(wanted: &linkspan_config) -> Result<DeflateConfig, Failure> {
         bytes => deflate.min_bytes = usize::try_from(bytes).unwrap_or(usize::MAX),
     }
     Ok(deflate)
+}
+
+fn slow_reader(number: linkspan_slow_reader) -> Result<SlowReader, Failure> {
+    match number {
+        LINKSPAN_SLOW_REFUSE => Ok(SlowReader::Refuse),
+        LINKSPAN_SLOW_CLOSE => Ok(SlowReader::Close),
+        LINKSPAN_SLOW_DROP => Ok(SlowReader::Drop),
+        LINKSPAN_SLOW_BLOCK => Ok(SlowReader::Block),
+        _ => Err(Failure::new(LINKSPAN_INVALID_ARGUMENT, format!("{number} is no policy for slow readers"))),
+    }
 }
 
 fn small(number: c_int) -> Result<u8, Failure> {

@@ -35,7 +35,8 @@ pub const LINKSPAN_STATE_CLOSING: linkspan_ready_state = 2;
 pub const LINKSPAN_STATE_CLOSED: linkspan_ready_state = 3;
 
 /// Sends a text of `bytes` bytes, which must be UTF-8 (LINKSPAN_INVALID_UTF8). It is copied if it cannot be
-/// written at once. LINKSPAN_BUFFERED: accepted, hold back until on_drained. LINKSPAN_FULL: not accepted.
+/// written at once. LINKSPAN_BUFFERED: accepted, hold back until on_drained. LINKSPAN_FULL, LINKSPAN_DROPPED: not
+/// accepted, as too much waits; see linkspan_config.slow_reader.
 ///
 /// Thread: any.
 #[unsafe(no_mangle)]

@@ -15,7 +15,7 @@ use crate::bytes::linkspan_connection;
 use crate::changes::Changes;
 use crate::event_loop::linkspan_loop;
 use crate::guard::Outcome;
-use crate::result::{Failure, LINKSPAN_BUFFERED, LINKSPAN_CLOSED, LINKSPAN_OK};
+use crate::result::{Failure, LINKSPAN_BUFFERED, LINKSPAN_CLOSED, LINKSPAN_DROPPED, LINKSPAN_OK};
 
 /// The callback that runs on this thread: on the stack of [`enter`].
 struct Frame {
@@ -216,6 +216,7 @@ impl From<Sent> for Done {
         match sent {
             Sent::Accepted => Done(LINKSPAN_OK),
             Sent::Buffered => Done(LINKSPAN_BUFFERED),
+            Sent::Dropped => Done(LINKSPAN_DROPPED),
         }
     }
 }

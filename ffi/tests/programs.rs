@@ -46,6 +46,7 @@ programs! {
     request: "ffi/tests/request.c",
     server: "ffi/tests/server.c",
     signals: "ffi/tests/signals.c",
+    slow: "ffi/tests/slow.c",
     sigpipe: "ffi/tests/sigpipe.c",
     threads: "ffi/tests/threads.c",
     tls: "ffi/tests/tls.c",

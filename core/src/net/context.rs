@@ -25,6 +25,8 @@ pub enum Sent {
     Accepted,
     /// Accepted, and more than `Config::high_water_bytes` now waits: `on_drained` tells when to go on.
     Buffered,
+    /// Not accepted: too much waits, and `Config::slow_reader` says to drop. It was counted.
+    Dropped,
 }
 
 /// The browser's four states.
@@ -200,7 +202,7 @@ impl Context<'_> {
             send_direct(connection, kind, data, &mut written)
         };
         if let Err(misuse) = accepted {
-            return Err(self.refused(misuse));
+            return self.inner.refused(id, misuse, data.len(), true);
         }
         let sent = connection.after_send(&mut written);
         self.inner.metrics.sent(data.len());
@@ -218,21 +220,21 @@ impl Context<'_> {
         fin: bool,
     ) -> Result<Sent, Error> {
         let sent = self.engine_mut(id)?.send_fragment(kind, data, fin);
-        self.after_fragment(id, sent, data.len(), fin)
+        self.after_piece(id, sent, data.len(), fin, false)
     }
 
     /// Sends a whole message without copying it, where no mask and no compression stand in the way.
     pub fn send_chunk(&mut self, id: ConnectionId, kind: MessageKind, data: Chunk) -> Result<Sent, Error> {
         let bytes = data.bytes().len();
         let sent = self.engine_mut(id)?.send_chunk(kind, data);
-        self.after_fragment(id, sent, bytes, true)
+        self.after_piece(id, sent, bytes, true, true)
     }
 
     /// What another thread was told is accepted: however much waits now.
     pub(super) fn send_accepted(&mut self, id: ConnectionId, kind: MessageKind, data: Chunk) -> Result<Sent, Error> {
         let bytes = data.bytes().len();
         let sent = self.engine_mut(id)?.send_accepted(kind, data);
-        self.after_fragment(id, sent, bytes, true)
+        self.after_piece(id, sent, bytes, true, true)
     }
 
     /// What another thread was told is accepted: however much waits now.
@@ -244,7 +246,7 @@ impl Context<'_> {
         fin: bool,
     ) -> Result<Sent, Error> {
         let sent = self.engine_mut(id)?.send_fragment_accepted(kind, data, fin);
-        self.after_fragment(id, sent, data.len(), fin)
+        self.after_piece(id, sent, data.len(), fin, false)
     }
 
     /// Sends a ping of at most 125 bytes.
@@ -300,7 +302,7 @@ impl Context<'_> {
         let Mode::Raw(raw) = &mut self.inner.live(id)?.mode else { return Err(Misuse::NotOpen.into()) };
         let limit = raw.config.max_outbox_bytes;
         if raw.outbox.len() + bytes.len() > limit {
-            return Err(self.refused(Misuse::OutboxFull { limit }));
+            return self.inner.refused(id, Misuse::OutboxFull { limit }, bytes.len(), false);
         }
         self.write_accepted(id, bytes)
     }
@@ -500,15 +502,16 @@ impl Context<'_> {
     }
 
     /// A fragment, or a whole message, was accepted or refused.
-    fn after_fragment(
+    fn after_piece(
         &mut self,
         id: ConnectionId,
         accepted: Result<(), Misuse>,
         bytes: usize,
         is_last: bool,
+        is_whole: bool,
     ) -> Result<Sent, Error> {
         if let Err(misuse) = accepted {
-            return Err(self.refused(misuse));
+            return self.inner.refused(id, misuse, bytes, is_whole);
         }
         self.inner.metrics.sent_messages.add(is_last.into());
         self.inner.metrics.sent_bytes.add(bytes as u64);
@@ -516,15 +519,6 @@ impl Context<'_> {
             self.inner.send_kept(id);
         }
         Ok(self.after_send(id))
-    }
-
-    /// Counts what was refused because too much waits.
-    #[cold]
-    fn refused(&mut self, misuse: Misuse) -> Error {
-        if matches!(misuse, Misuse::OutboxFull { .. }) {
-            self.inner.metrics.refused_full.add(1);
-        }
-        misuse.into()
     }
 
     /// What was sent leaves at the end of the connection's turn, or at once when much waits.

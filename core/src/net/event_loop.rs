@@ -12,6 +12,7 @@ use super::context::Context;
 use super::handler::Handler;
 use super::inner::{Inner, WAKER, listener_of};
 use super::remote::{Remote, Shared};
+use super::room::Run;
 use super::table::LoopName;
 use super::topics::Topics;
 use super::turn::Turn;
@@ -76,6 +77,7 @@ impl EventLoop {
 
     /// Turns until [`Context::stop`], or until a drain is over.
     pub fn run(&mut self) -> Result<(), Error> {
+        let _run = Run::of(&self.inner.shared);
         while !std::mem::take(&mut self.inner.is_stopping) {
             self.turn(None)?;
         }
@@ -85,6 +87,7 @@ impl EventLoop {
     /// One turn: waits for something to happen, at most `timeout` (`None` is for ever), and handles what
     /// has happened.
     pub fn run_once(&mut self, timeout: Option<Duration>) -> Result<(), Error> {
+        let _run = Run::of(&self.inner.shared);
         self.turn(timeout)
     }
 
@@ -178,6 +181,7 @@ impl EventLoop {
         self.inner.deliver_published(true);
         // 6: what the turn has left.
         self.change_handlers();
+        self.inner.shared.room.turned(&self.inner.shared);
         if self.gather.capacity() > MAX_GATHER {
             self.gather = Vec::new();
         }

@@ -22,7 +22,7 @@ use super::subscribers::Subscribers;
 use super::timers::Timers;
 use crate::clock;
 use crate::error::Error;
-use crate::protocol::{Phase, Time};
+use crate::protocol::{Misuse, Phase, SlowReader, Time};
 use crate::transport::Transport;
 
 /// A loop's connections, handlers, listeners and deadlines.
@@ -172,10 +172,10 @@ impl Inner {
             // A socket that is closed next leaves the poll by itself; one that is released must not be watched.
             let _ = self.registry.deregister(&mut SourceFd(&fd.as_raw_fd()));
         }
-        self.shared.drops().remove(&id);
         if self.shared.name.table.retire(id.slot()) {
             self.connections.remove(id.slot());
         }
+        self.shared.drops().remove(&id);
         self.shared.connections.fetch_sub(1, Ordering::Relaxed);
         self.metrics.waiting_bytes.add(connection.shown_waiting.wrapping_neg());
         if connection.armed != NEVER {
@@ -310,6 +310,45 @@ impl Inner {
         if origin.source.is_some() || origin.peer.is_some() {
             self.origins.insert(id, origin);
         }
+    }
+
+    /// A connection did not take so many bytes. When that is because too much waits, its policy says what
+    /// becomes of them; only a whole message may be dropped.
+    #[cold]
+    pub(super) fn refused(
+        &mut self,
+        id: ConnectionId,
+        why: Misuse,
+        bytes: usize,
+        is_whole: bool,
+    ) -> Result<Sent, Error> {
+        let Misuse::OutboxFull { limit } = why else { return Err(why.into()) };
+        let policy = self.peek(id).map_or(SlowReader::Refuse, |connection| connection.config().slow_reader);
+        match policy {
+            SlowReader::Drop if is_whole && bytes <= limit => {
+                self.shared.drop_one(id);
+                Ok(Sent::Dropped)
+            }
+            SlowReader::Close if bytes <= limit => {
+                self.end_slow_reader(id);
+                Err(Misuse::Closed.into())
+            }
+            SlowReader::Refuse | SlowReader::Close | SlowReader::Drop | SlowReader::Block => {
+                self.metrics.refused_full.add(1);
+                Err(why.into())
+            }
+        }
+    }
+
+    /// Too much waits for a connection whose policy is to close then.
+    pub(super) fn end_slow_reader(&mut self, id: ConnectionId) {
+        let now = self.now;
+        let Ok(connection) = self.live(id) else { return };
+        match &mut connection.mode {
+            Mode::WebSocket(engine) => engine.end_slow_reader(now),
+            Mode::Raw(_) | Mode::Connecting(_) => connection.is_broken = true,
+        }
+        self.enqueue(id);
     }
 
     /// What another thread has asked for.

@@ -19,6 +19,7 @@ mod listening;
 mod metrics;
 mod raw;
 mod remote;
+mod room;
 mod server;
 mod subscribers;
 mod systemd;

@@ -12,11 +12,12 @@ use mio::Waker;
 use super::connection::ConnectionId;
 use super::context::{Context, ReadyState, Sent};
 use super::metrics::{Counters, Metrics};
+use super::room::{Patience, Room};
 use super::table::{Entry, LoopName};
 use super::topics::{Name, Publication, Topics};
 use crate::error::Error;
 use crate::protocol::handshake::{Accept, Reject};
-use crate::protocol::{Chunk, CloseCode, MessageKind, Misuse, Published, check_close};
+use crate::protocol::{Chunk, CloseCode, MessageKind, Misuse, Published, SlowReader, check_close};
 
 /// What a thread asks of a loop.
 pub(super) enum Command {
@@ -65,6 +66,7 @@ pub(super) struct Shared {
     pub(super) published: AtomicUsize,
     /// Changes of memberships in the queue.
     pub(super) changes: AtomicUsize,
+    pub(super) room: Room,
     /// Messages that were not sent because too much waited, of the connections that have any.
     dropped: Mutex<HashMap<ConnectionId, u64>>,
 }
@@ -76,6 +78,7 @@ impl Shared {
             topics,
             published: AtomicUsize::new(0),
             changes: AtomicUsize::new(0),
+            room: Room::default(),
             dropped: Mutex::default(),
             name,
             queue: Mutex::default(),
@@ -87,7 +90,7 @@ impl Shared {
         }
     }
 
-    fn queue(&self) -> MutexGuard<'_, VecDeque<Command>> {
+    pub(super) fn queue(&self) -> MutexGuard<'_, VecDeque<Command>> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -114,20 +117,43 @@ impl Shared {
 
     /// Queues something, and makes the loop turn.
     pub(super) fn push(&self, command: Command) -> Result<(), Error> {
-        self.push_when(|| Ok(()), command)
-    }
-
-    /// The same, when it is allowed with the queue's lock held.
-    fn push_when(&self, allow: impl FnOnce() -> Result<(), Error>, command: Command) -> Result<(), Error> {
         {
             let mut queue = self.queue();
             if self.is_gone.load(Ordering::SeqCst) {
                 return Err(Error::Gone);
             }
-            allow()?;
             queue.push_back(command);
         }
         self.wake().map_err(|source| Error::io("wake the loop", source))
+    }
+
+    /// The same for a connection, when it is allowed with the queue's lock held. Where `allow` says not now,
+    /// this thread waits for another answer; when that was too long it is asked without patience.
+    fn push_when(
+        &self,
+        id: ConnectionId,
+        allow: impl Fn(bool) -> Result<bool, Error>,
+        command: Command,
+    ) -> Result<(), Error> {
+        let waking = |source| Error::io("wake the loop", source);
+        let mut patience: Option<Patience<'_>> = None;
+        let mut queue = self.queue();
+        while !self.is_gone.load(Ordering::SeqCst) {
+            if allow(patience.as_ref().is_none_or(|patience| !patience.is_over()))? {
+                queue.push_back(command);
+                drop(queue);
+                return self.wake().map_err(waking);
+            }
+            let patience = match &patience {
+                Some(patience) => patience,
+                None => {
+                    self.wake().map_err(waking)?;
+                    patience.insert(Patience::new(&self.room, &mut queue, id))
+                }
+            };
+            queue = patience.wait(queue);
+        }
+        Err(Error::Gone)
     }
 
     /// Queues a change of a membership; one that the loop has made itself only behind others, so that the
@@ -151,7 +177,11 @@ impl Shared {
     #[cold]
     pub(super) fn drop_one(&self, id: ConnectionId) {
         self.metrics.refused_dropped.add(1);
-        *self.drops().entry(id).or_insert(0) += 1;
+        let mut drops = self.drops();
+        // Asked under the lock: who ends after this is taken out after this.
+        if self.name.table.find(id).is_some() {
+            *drops.entry(id).or_insert(0) += 1;
+        }
     }
 
     /// How many were not.
@@ -170,6 +200,7 @@ impl Shared {
             self.is_gone.store(true, Ordering::SeqCst);
             std::mem::take(&mut *queue)
         };
+        self.room.tell(self);
         drop(dropped);
     }
 }
@@ -210,17 +241,17 @@ impl Remote {
     pub fn send_chunk(&self, id: ConnectionId, kind: MessageKind, data: Chunk) -> Result<Sent, Error> {
         kind.check(data.bytes())?;
         let bytes = data.bytes().len();
-        self.push_data(id, bytes, Command::Send { id, kind, data })
+        self.push_data(id, bytes, true, Command::Send { id, kind, data })
     }
 
     /// Sends a fragment of a message: the first names the kind, `fin` marks the last.
     pub fn send_fragment(&self, id: ConnectionId, kind: MessageKind, data: Vec<u8>, fin: bool) -> Result<Sent, Error> {
-        self.push_data(id, data.len(), Command::Fragment { id, kind, data, fin })
+        self.push_data(id, data.len(), false, Command::Fragment { id, kind, data, fin })
     }
 
     /// Writes bytes on a raw connection.
     pub fn write(&self, id: ConnectionId, data: Vec<u8>) -> Result<Sent, Error> {
-        self.push_data(id, data.len(), Command::Write { id, data })
+        self.push_data(id, data.len(), false, Command::Write { id, data })
     }
 
     /// Sends a ping of at most 125 bytes.
@@ -379,25 +410,50 @@ impl Remote {
         self.run(move |cx| drop(verb(cx)))
     }
 
-    fn push_data(&self, id: ConnectionId, bytes: usize, command: Command) -> Result<Sent, Error> {
+    fn push_data(&self, id: ConnectionId, bytes: usize, is_whole: bool, command: Command) -> Result<Sent, Error> {
         let entry = self.entry(id)?;
+        let may_wait = entry.slow_reader() == SlowReader::Block && self.shared.room.may_wait();
         // Asked with the queue's lock held: a drain that has shown Closing and then taken the queue has it all.
-        let allow = || {
+        let allow = |is_patient: bool| {
             match self.shared.name.table.ready_state(id) {
                 ReadyState::Closing => return Err(Misuse::Closed.into()),
                 ReadyState::Closed => return Err(Error::Gone),
                 ReadyState::Connecting => return Err(Misuse::NotOpen.into()),
                 ReadyState::Open => {}
             }
-            if let Some(limit) = entry.is_full(bytes as u64) {
-                self.shared.metrics.refused_full.add(1);
-                return Err(Misuse::OutboxFull { limit }.into());
+            match entry.is_full(bytes as u64) {
+                Some(limit) if may_wait && is_patient && bytes <= limit => return Ok(false),
+                Some(limit) => return Err(Misuse::OutboxFull { limit }.into()),
+                None => entry.add_queued(bytes as u64),
             }
-            entry.add_queued(bytes as u64);
-            Ok(())
+            Ok(true)
         };
-        self.shared.push_when(allow, command)?;
-        Ok(Sent::Accepted)
+        match self.shared.push_when(id, allow, command) {
+            Ok(()) => Ok(Sent::Accepted),
+            Err(Error::Misuse(Misuse::OutboxFull { limit })) => self.full(id, entry, limit, bytes, is_whole),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What becomes of what is too much.
+    #[cold]
+    fn full(&self, id: ConnectionId, entry: &Entry, limit: usize, bytes: usize, is_whole: bool) -> Result<Sent, Error> {
+        match entry.slow_reader() {
+            SlowReader::Drop if is_whole && bytes <= limit => {
+                self.shared.drop_one(id);
+                Ok(Sent::Dropped)
+            }
+            SlowReader::Close if bytes <= limit => {
+                if entry.begin_end() {
+                    self.run(move |cx| cx.inner.end_slow_reader(id))?;
+                }
+                Err(Misuse::Closed.into())
+            }
+            SlowReader::Refuse | SlowReader::Close | SlowReader::Drop | SlowReader::Block => {
+                self.shared.metrics.refused_full.add(1);
+                Err(Misuse::OutboxFull { limit }.into())
+            }
+        }
     }
 }
 

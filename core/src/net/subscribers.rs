@@ -12,7 +12,7 @@ use super::connection::{Connection, ConnectionId, Mode, Written, write};
 use super::inner::Inner;
 use super::topics::{ENTRY, Name, Publication};
 use crate::error::Error;
-use crate::protocol::{MessageKind, Misuse, Published};
+use crate::protocol::{MessageKind, Misuse, Published, SlowReader};
 
 /// Bytes that may wait for the end of the turn.
 const MAX_BYTES: usize = 1 << 20;
@@ -292,7 +292,7 @@ impl Inner {
         match engine.send_published(message) {
             Ok(()) => self.metrics.sent(message.bytes()),
             Err(Misuse::FragmentMismatch) => self.keep_published(id, message),
-            Err(Misuse::OutboxFull { .. }) => self.drop_published(id),
+            Err(Misuse::OutboxFull { limit }) => self.drop_published(id, message.bytes() <= limit),
             // It has not begun, or it ends: it is not there to hear it.
             Err(_) => {}
         }
@@ -317,7 +317,7 @@ impl Inner {
         let room = connection.config().max_outbox_bytes.saturating_sub(connection.outgoing_bytes());
         let member = self.subscribers.members.entry(id).or_default();
         if member.waiting_bytes + message.bytes() > room {
-            return self.drop_published(id);
+            return self.drop_published(id, true);
         }
         member.waiting_bytes += message.bytes();
         member.waiting.push(message.clone());
@@ -334,9 +334,12 @@ impl Inner {
         self.queued_published(id, 0);
     }
 
-    /// Too much waits for a subscriber. Nobody is there to be told: it is counted.
-    fn drop_published(&mut self, id: ConnectionId) {
-        self.shared.drop_one(id);
+    /// Too much waits for a subscriber. Nobody is there to be told: it is counted, or the connection ends.
+    fn drop_published(&mut self, id: ConnectionId, may_close: bool) {
+        match self.find(id).map(|connection| connection.config().slow_reader) {
+            Some(SlowReader::Close) if may_close => self.end_slow_reader(id),
+            _ => self.shared.drop_one(id),
+        }
     }
 }
 

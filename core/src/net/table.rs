@@ -6,7 +6,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use super::connection::{ConnectionId, MAX_GENERATION, MAX_SLOTS};
 use super::context::ReadyState;
-use crate::protocol::Config;
+use crate::protocol::{Config, SlowReader};
 
 const CHUNK: usize = 1024;
 
@@ -21,7 +21,8 @@ pub(super) struct Entry {
     queued: AtomicU64,
     /// Payload bytes that wait in the connection's outbox, as of the loop's last look.
     waiting: AtomicU64,
-    /// Most that may wait, queued and in the outbox, and most topics: `topics << 40 | bytes`.
+    /// Most that may wait, queued and in the outbox, most topics, and what becomes of what is too much:
+    /// `slow reader << 56 | topics << 40 | bytes`.
     limits: AtomicU64,
 }
 
@@ -133,12 +134,30 @@ impl Entry {
     /// Says how much it may have.
     pub(super) fn set_limits(&self, config: &Config) {
         let (bytes, topics) = (config.max_outbox_bytes as u64, config.max_topics as u64);
-        self.limits.store(topics << 40 | bytes.min(BYTES), Ordering::Relaxed);
+        let slow_reader = config.slow_reader as u64;
+        self.limits.store(slow_reader << 56 | topics << 40 | bytes.min(BYTES), Ordering::Relaxed);
     }
 
     /// Most topics.
     pub(super) fn max_topics(&self) -> usize {
-        (self.limits.load(Ordering::Relaxed) >> 40) as usize
+        (self.limits.load(Ordering::Relaxed) >> 40) as u16 as usize
+    }
+
+    /// What becomes of what is too much.
+    pub(super) fn slow_reader(&self) -> SlowReader {
+        match self.limits.load(Ordering::Relaxed) >> 56 {
+            1 => SlowReader::Close,
+            2 => SlowReader::Drop,
+            3 => SlowReader::Block,
+            _ => SlowReader::Refuse,
+        }
+    }
+
+    /// Another thread has asked for its end: nothing more is accepted. False: it was not open any more.
+    pub(super) fn begin_end(&self) -> bool {
+        let life = self.life.load(Ordering::Acquire);
+        let (open, closing) = (life & !3 | ReadyState::Open as u32, life & !3 | ReadyState::Closing as u32);
+        self.life.compare_exchange(open, closing, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 
     /// Whether so many bytes more would be too much; the limit, if so.

@@ -29,6 +29,21 @@ pub enum Delivery {
     Parts,
 }
 
+/// What becomes of a message for which there is no room, for the drivers that never wait: more than
+/// [`Config::max_outbox_bytes`] would wait. A message that is longer than that by itself is refused always.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum SlowReader {
+    /// It is refused, and the sender told. What was published is dropped and counted: nobody is there to be told.
+    Refuse = 0,
+    /// The connection is ended at once, with [`Fault::SlowReader`](super::Fault::SlowReader).
+    Close = 1,
+    /// It is dropped and counted, and the sender told. A fragment is refused: its message would have a hole.
+    Drop = 2,
+    /// On a thread that runs no loop the sender waits for room, at most `write_timeout`. In all else as `Refuse`.
+    Block = 3,
+}
+
 /// permessage-deflate as this end wants it (RFC 7692 7.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeflateConfig {
@@ -74,8 +89,10 @@ pub struct Config {
     pub max_frame_bytes: u64,
     /// Most fragments of one message. Default 131,072: 16 MiB in pieces of 128 bytes.
     pub max_fragments: u32,
-    /// Most bytes waiting to leave; above it a send is refused. Default 64 MiB.
+    /// Most bytes waiting to leave. Default 64 MiB.
     pub max_outbox_bytes: usize,
+    /// What becomes of a message above that. Default: it is refused.
+    pub slow_reader: SlowReader,
     /// When more than this many bytes wait to leave, a send says so. Default 1 MiB.
     pub high_water_bytes: usize,
     /// When no more than this many are left after that, the application is told. Default 256 KiB.
@@ -121,6 +138,7 @@ impl Default for Config {
             max_frame_bytes: 16 << 20,
             max_fragments: 128 << 10,
             max_outbox_bytes: 64 << 20,
+            slow_reader: SlowReader::Refuse,
             high_water_bytes: 1 << 20,
             low_water_bytes: 256 << 10,
             max_topics: 256,

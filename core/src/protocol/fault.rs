@@ -100,6 +100,12 @@ pub enum Fault {
     PongTimeout,
     /// The peer did not finish the closing handshake within `Config::close_timeout`.
     CloseTimeout,
+    /// More than this would wait for the peer to read it, `Config::max_outbox_bytes`, and `Config::slow_reader` says
+    /// to close then.
+    SlowReader {
+        /// The limit in force.
+        limit: usize,
+    },
 }
 
 impl Fault {
@@ -137,7 +143,8 @@ impl Fault {
             | Fault::HandshakeTimeout
             | Fault::WriteTimeout
             | Fault::PongTimeout
-            | Fault::CloseTimeout => CloseCode::ABNORMAL,
+            | Fault::CloseTimeout
+            | Fault::SlowReader { .. } => CloseCode::ABNORMAL,
         }
     }
 
@@ -176,7 +183,8 @@ impl Fault {
             | Fault::MessageTimeout
             | Fault::PongTimeout
             | Fault::WriteTimeout
-            | Fault::CloseTimeout => 0,
+            | Fault::CloseTimeout
+            | Fault::SlowReader { .. } => 0,
         }
     }
 }
@@ -235,6 +243,7 @@ rules! {
     PongTimeout: "pong-timeout",
     CloseTimeout: "close-timeout",
     RedirectRefused: "redirect-refused",
+    SlowReader: "slow-reader",
 }
 
 impl fmt::Display for Fault {
@@ -296,6 +305,9 @@ impl fmt::Display for Fault {
             Fault::WriteTimeout => write!(f, "the peer did not read for too long"),
             Fault::PongTimeout => write!(f, "no pong came in time (RFC 6455 5.5.3)"),
             Fault::CloseTimeout => write!(f, "the closing handshake took too long (RFC 6455 7.1.1)"),
+            Fault::SlowReader { limit } => {
+                write!(f, "the peer reads too slowly: more than {limit} bytes would wait for it")
+            }
         }
     }
 }

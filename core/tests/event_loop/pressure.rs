@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use linkspan::Error;
 use linkspan::net::Sent;
-use linkspan::protocol::{Chunk, CloseCode, Config, MessageKind, Misuse};
+use linkspan::protocol::{Chunk, CloseCode, Config, MessageKind, Misuse, SlowReader};
 
 use crate::common::running::{Log, Running, Told};
 
@@ -198,4 +198,168 @@ fn a_foreign_chunk_is_freed_exactly_once_when_it_cannot_be_sent() {
     running.ask(|_| ());
     drop(running);
     assert_eq!(count(), 6);
+}
+
+fn with(slow_reader: SlowReader) -> Config {
+    Config { slow_reader, max_outbox_bytes: 400_000, ..Config::default() }
+}
+
+fn numbered(number: u32, bytes: usize) -> Vec<u8> {
+    [&number.to_be_bytes()[..], &vec![8; bytes - 4]].concat()
+}
+
+#[test]
+fn what_a_slow_reader_cannot_take_is_dropped_and_counted_inside_and_outside() {
+    let running = Running::new();
+    let log = Log::default();
+    let (id, mut peer) = running.open(with(SlowReader::Drop), Told::new(&log));
+    log.wait("open");
+    let mut accepted = Vec::new();
+    let mut dropped = 0;
+    for number in 0..60 {
+        let message = numbered(number, 50_000);
+        let sent = match number % 2 {
+            0 => running.remote.send(id, MessageKind::Binary, message),
+            _ => running.ask(move |cx| cx.send(id, MessageKind::Binary, &message)),
+        };
+        match sent.unwrap() {
+            Sent::Dropped => dropped += 1,
+            Sent::Accepted | Sent::Buffered => accepted.push(number),
+        }
+        assert_eq!(running.remote.dropped(id), dropped);
+        assert_eq!(running.ask(move |cx| cx.dropped(id)), dropped);
+    }
+    assert!(dropped > 20 && accepted.len() > 5, "{accepted:?}");
+    assert_eq!(running.remote.metrics().refused_dropped, dropped);
+    // A fragment would leave a hole, and what is too long is not the reader's fault.
+    let refused = [
+        running.remote.send_fragment(id, MessageKind::Binary, vec![0; 390_000], false),
+        running.ask(move |cx| cx.send_fragment(id, MessageKind::Binary, &[0; 390_000], false)),
+        running.remote.send(id, MessageKind::Binary, vec![0; 400_001]),
+        running.ask(move |cx| cx.send(id, MessageKind::Binary, &[0; 400_001])),
+    ];
+    for refused in refused {
+        assert!(matches!(refused, Err(Error::Misuse(Misuse::OutboxFull { limit: 400_000 }))), "{refused:?}");
+    }
+    for number in accepted {
+        assert!(peer.frame().unwrap() == (0x82, numbered(number, 50_000)), "{number}");
+    }
+    peer.close(1000);
+    assert_eq!(log.wait("close"), "close 1000 clean");
+}
+
+#[test]
+fn a_slow_reader_is_closed_where_that_is_the_policy() {
+    for way in ["inside", "outside", "published"] {
+        let running = Running::new();
+        let log = Log::default();
+        let (id, peer) = running.open(with(SlowReader::Close), Told::new(&log));
+        log.wait("open");
+        let remote = &running.remote;
+        remote.subscribe(id, b"t").unwrap();
+        // Longer than may ever wait: that is no reason.
+        assert!(remote.send(id, MessageKind::Binary, vec![0; 400_001]).is_err());
+        remote.publish(b"t", MessageKind::Binary, &[0; 400_001]).unwrap();
+        let mut sent = 0;
+        while remote.ready_state(id) == linkspan::net::ReadyState::Open {
+            let message = vec![9; 50_000];
+            let answer = match way {
+                "inside" => running.ask(move |cx| cx.send(id, MessageKind::Binary, &message)).map(drop),
+                "outside" => remote.send(id, MessageKind::Binary, message).map(drop),
+                _ => running.ask(move |cx| cx.publish(b"t", MessageKind::Binary, &message)),
+            };
+            sent += 1;
+            assert!(sent < 1000, "it never ends");
+            if let Err(error) = answer {
+                assert!(matches!(error, Error::Misuse(Misuse::Closed) | Error::Gone), "{way}: {error}");
+                break;
+            }
+        }
+        let lines = log.wait("error");
+        assert!(lines.contains("reads too slowly: more than 400000 bytes"), "{lines}");
+        assert!(log.wait("close").starts_with("close 1006 unclean unsent"), "{way}");
+        assert_eq!(log.count("error"), 1);
+        let faults = remote.metrics();
+        assert!(faults.faults().any(|(rule, count)| rule == "slow-reader" && count == 1));
+        running.ask(|_| ());
+        assert!(remote.send(id, MessageKind::Binary, "x").is_err());
+        drop(peer);
+    }
+}
+
+#[test]
+fn a_sender_waits_for_a_slow_reader_where_that_is_the_policy() {
+    let running = Running::new();
+    let log = Log::default();
+    let (id, mut peer) = running.open(with(SlowReader::Block), Told::new(&log));
+    log.wait("open");
+    // The loop's own thread never waits.
+    let refused = running.ask(move |cx| {
+        loop {
+            match cx.remote().send(id, MessageKind::Binary, vec![0; 50_000]) {
+                Ok(_) => {}
+                Err(error) => break error,
+            }
+        }
+    });
+    assert!(matches!(refused, Error::Misuse(Misuse::OutboxFull { .. })), "{refused}");
+    let long = running.remote.send(id, MessageKind::Binary, vec![0; 400_001]);
+    assert!(matches!(long, Err(Error::Misuse(Misuse::OutboxFull { .. }))), "it would wait for ever");
+    let senders: Vec<_> = (0..4u32)
+        .map(|sender| {
+            let remote = running.remote.clone();
+            std::thread::spawn(move || {
+                for number in 0..100 {
+                    let message = [sender.to_be_bytes(), u32::to_be_bytes(number)].concat().repeat(2_500);
+                    assert_eq!(remote.send(id, MessageKind::Binary, message).unwrap(), Sent::Accepted);
+                }
+            })
+        })
+        .collect();
+    let mut next = [0; 4];
+    while next != [100; 4] {
+        let (_, payload) = peer.frame().unwrap();
+        if payload.len() == 50_000 {
+            continue;
+        }
+        assert!(running.remote.buffered_amount(id) <= 400_000);
+        let number = |at: usize| u32::from_be_bytes(payload[at..at + 4].try_into().unwrap());
+        assert_eq!(number(4), next[number(0) as usize]);
+        next[number(0) as usize] += 1;
+    }
+    senders.into_iter().for_each(|sender| sender.join().unwrap());
+}
+
+#[test]
+fn a_sender_that_waits_is_told_when_it_is_in_vain() {
+    let fill = |running: &Running, id| {
+        // Until the system takes no more either.
+        while running.ask(move |cx| cx.send(id, MessageKind::Binary, &[0; 50_000]).is_ok()) {}
+    };
+    let wait = |running: &Running, id| {
+        let remote = running.remote.clone();
+        std::thread::spawn(move || remote.send(id, MessageKind::Binary, vec![1; 50_000]))
+    };
+    let log = Log::default();
+    // It waits as long as the connection may keep it waiting.
+    let running = Running::new();
+    let (id, _peer) = running.open(Config { write_timeout: 50, ..with(SlowReader::Block) }, Told::new(&log));
+    fill(&running, id);
+    let answer = wait(&running, id).join().unwrap();
+    let expected = matches!(answer, Err(Error::Misuse(Misuse::OutboxFull { .. } | Misuse::Closed) | Error::Gone));
+    assert!(expected, "{answer:?}");
+    // The connection ends.
+    let (id, _peer) = running.open(with(SlowReader::Block), Told::new(&log));
+    fill(&running, id);
+    let sender = wait(&running, id);
+    running.ask(|_| ());
+    running.remote.abort(id).unwrap();
+    assert!(matches!(sender.join().unwrap(), Err(Error::Gone | Error::Misuse(Misuse::Closed))));
+    // The loop ends.
+    let (id, _peer) = running.open(with(SlowReader::Block), Told::new(&log));
+    fill(&running, id);
+    let sender = wait(&running, id);
+    running.ask(|_| ());
+    drop(running);
+    assert!(matches!(sender.join().unwrap(), Err(Error::Gone | Error::Misuse(Misuse::Closed))));
 }

@@ -116,6 +116,12 @@ impl Engine {
         }
     }
 
+    /// The peer reads too slowly: the connection ends at once, and what waits is thrown away.
+    pub fn end_slow_reader(&mut self, now: Time) {
+        let limit = self.config.max_outbox_bytes;
+        self.give_up(now, Side::Local, Some(Fault::SlowReader { limit }));
+    }
+
     /// Nothing more can be done: what waits is thrown away, and counted.
     pub(super) fn give_up(&mut self, now: Time, begun_by: Side, fault: Option<Fault>) {
         if self.phase == Phase::Closed {

@@ -324,7 +324,8 @@ typedef struct linkspan_config {
     // NULL: none.
     const char *subprotocols;
     // Server: origins whose pages may connect, as browsers write them, separated by commas
-    // ("https://example.com"). A request without Origin is not a page's, and is allowed. NULL: all.
+    // ("https://example.com"). A request without Origin is not a page's, and is allowed unless require_origin.
+    // NULL: all.
     const char *origins;
     // Non-zero: permessage-deflate is offered (client) or agreed to (server).
     int deflate;
@@ -352,6 +353,9 @@ typedef struct linkspan_config {
     uint32_t max_topics;
     // What becomes of messages for a peer that reads too slowly: LINKSPAN_SLOW_REFUSE, _CLOSE, _DROP or _BLOCK.
     linkspan_slow_reader slow_reader;
+    // Server, non-zero: a request without Origin is refused too, with 400. Default: allowed, because programs
+    // that are no browsers send none.
+    int require_origin;
 } linkspan_config;
 
 // It is refused: LINKSPAN_FULL. A published one is dropped and counted (linkspan_connection_dropped).

@@ -72,7 +72,8 @@ pub struct linkspan_config {
     /// NULL: none.
     pub subprotocols: *const c_char,
     /// Server: origins whose pages may connect, as browsers write them, separated by commas
-    /// ("https://example.com"). A request without Origin is not a page's, and is allowed. NULL: all.
+    /// ("https://example.com"). A request without Origin is not a page's, and is allowed unless require_origin.
+    /// NULL: all.
     pub origins: *const c_char,
     /// Non-zero: permessage-deflate is offered (client) or agreed to (server).
     pub deflate: c_int,
@@ -100,6 +101,9 @@ pub struct linkspan_config {
     pub max_topics: u32,
     /// What becomes of messages for a peer that reads too slowly: LINKSPAN_SLOW_REFUSE, _CLOSE, _DROP or _BLOCK.
     pub slow_reader: linkspan_slow_reader,
+    /// Server, non-zero: a request without Origin is refused too, with 400. Default: allowed, because programs
+    /// that are no browsers send none.
+    pub require_origin: c_int,
 }
 
 // SAFETY: `repr(C)`, size first, numbers and pointers only.
@@ -132,6 +136,7 @@ pub(crate) unsafe fn read(config: *const linkspan_config) -> Result<Config, Fail
     config.subprotocols = list(unsafe { guard::optional_string(wanted.subprotocols) }?);
     // SAFETY: the caller's duty.
     config.origins = list(unsafe { guard::optional_string(wanted.origins) }?);
+    config.requires_origin = wanted.require_origin != 0;
     config.deflate = (wanted.deflate != 0).then(|| deflate(&wanted)).transpose()?;
     config.pong = if wanted.manual_pong != 0 { PongPolicy::Manual } else { PongPolicy::Automatic };
     config.close_reply = if wanted.manual_close != 0 { CloseReply::Application } else { CloseReply::Automatic };

@@ -293,6 +293,7 @@ fn config(case: &Case) -> linkspan_config {
             "pong_timeout" => config.pong_timeout = timeout(),
             "close_timeout" => config.close_timeout = timeout(),
             "subprotocols" | "origins" => {}
+            "origin" => config.require_origin = 1,
             "pong" => config.manual_pong = 1,
             "close_reply" => config.manual_close = 1,
             "delivery" => config.parts = 1,

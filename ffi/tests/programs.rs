@@ -38,6 +38,7 @@ programs! {
     free_user: "ffi/tests/free_user.c",
     event_loop: "ffi/tests/loop.c",
     listen: "ffi/tests/listen.c",
+    http: "ffi/tests/http.c",
     library_itself: "ffi/tests/library.c",
     metrics: "ffi/tests/metrics.c",
     null: "ffi/tests/null.c",

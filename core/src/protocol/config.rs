@@ -116,8 +116,11 @@ pub struct Config {
     /// the application chooses. Client: those it offers, best first. Default none.
     pub subprotocols: Vec<String>,
     /// Server: origins that may connect, as browsers write them; empty allows all. A request without
-    /// `Origin` is not a browser's and is allowed. Default empty.
+    /// `Origin` is not a browser's and is allowed, unless [`requires_origin`](Config::requires_origin). Default
+    /// empty.
     pub origins: Vec<String>,
+    /// Server: a request without `Origin` is refused too. Default no: programs that are no browsers send none.
+    pub requires_origin: bool,
     /// permessage-deflate: offered (client) or agreed to (server) when present. Default absent.
     pub deflate: Option<DeflateConfig>,
     /// Who answers pings. Default the engine.
@@ -150,6 +153,7 @@ impl Default for Config {
             close_timeout: 5_000,
             subprotocols: Vec::new(),
             origins: Vec::new(),
+            requires_origin: false,
             deflate: None,
             pong: PongPolicy::Automatic,
             close_reply: CloseReply::Automatic,

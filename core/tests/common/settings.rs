@@ -57,6 +57,7 @@ fn set(config: &mut Config, key: &str, value: &str) {
         "close_timeout" => config.close_timeout = number(),
         "subprotocols" => config.subprotocols = list(),
         "origins" => config.origins = list(),
+        "origin" if value == "required" => config.requires_origin = true,
         "deflate" => config.deflate = Some(DeflateConfig::default()),
         "pong" if value == "manual" => config.pong = PongPolicy::Manual,
         "close_reply" if value == "application" => config.close_reply = CloseReply::Application,

@@ -112,7 +112,11 @@ fn judge_key(key: &str) -> Result<String, Fault> {
 
 /// RFC 6455 4.2.1 item 7 and 10.2: a browser says on whose behalf it asks.
 fn judge_origin(headers: &Headers, config: &Config) -> Result<(), Fault> {
-    let Some(origin) = at_most_one(headers, "Origin")? else { return Ok(()) };
+    let origin = match at_most_one(headers, "Origin")? {
+        Some(origin) => origin,
+        None if config.requires_origin => return Err(Fault::HeaderMissing("Origin")),
+        None => return Ok(()),
+    };
     let is_allowed = config.origins.is_empty() || config.origins.iter().any(|one| one.eq_ignore_ascii_case(origin));
     if is_allowed { Ok(()) } else { Err(Fault::OriginNotAllowed) }
 }

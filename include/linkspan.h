@@ -458,30 +458,30 @@ typedef struct linkspan_accept_options {
 
 // The method as it was written; "GET" for every good upgrade. Absent for NULL.
 //
-// Thread: callback.
+// Thread: any, while the request lives.
 linkspan_text linkspan_request_method(const struct linkspan_request *request);
 
 // The target as it was written: path and query. Absent for NULL.
 //
-// Thread: callback.
+// Thread: any, while the request lives.
 linkspan_text linkspan_request_target(const struct linkspan_request *request);
 
 // Whether the client asks for WebSocket; otherwise it is plain HTTP, and can only be rejected (with status
 // 200 and a page, for instance). False for NULL.
 //
-// Thread: callback.
+// Thread: any, while the request lives.
 bool linkspan_request_is_upgrade(const struct linkspan_request *request);
 
 // The first header field of this name, in whatever case ("Origin", "Cookie"). Absent when there is none,
 // or for NULL. `name` ends with a NUL.
 //
-// Thread: callback.
+// Thread: any, while the request lives.
 linkspan_text linkspan_request_header(const struct linkspan_request *request, const char *name);
 
 // The header field at this place, the first being 0: loop until LINKSPAN_NOT_FOUND. `name` and `value`
 // must not be NULL.
 //
-// Thread: callback.
+// Thread: any, while the request lives.
 linkspan_status linkspan_request_header_at(const struct linkspan_request *request,
                                            size_t index,
                                            linkspan_text *name,
@@ -489,7 +489,7 @@ linkspan_status linkspan_request_header_at(const struct linkspan_request *reques
 
 // The subprotocol at this place that the client offers, the best being 0. Absent past the last, or for NULL.
 //
-// Thread: callback.
+// Thread: any, while the request lives.
 linkspan_text linkspan_request_protocol_at(const struct linkspan_request *request, size_t index);
 
 // Accepts the request: on_open follows. `options` may be NULL. LINKSPAN_WRONG_STATE when no request of this

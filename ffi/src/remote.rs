@@ -227,7 +227,12 @@ pub(crate) fn ask<T>(
     question: impl FnOnce(&mut Context<'_>, ConnectionId) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
     let id = ConnectionId::from(connection);
-    match inside(id.loop_id(), |cx| question(cx, id)) {
+    let question = |cx: &mut Context<'_>| {
+        // The word is the application's while the connection is.
+        cx.user(id).ok_or(Failure::bare(LINKSPAN_CLOSED))?;
+        question(cx, id)
+    };
+    match inside(id.loop_id(), question) {
         Ok(answer) => answer,
         Err(question) => {
             let owner = find(id.loop_id())?.owner.upgrade();

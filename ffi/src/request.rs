@@ -71,7 +71,7 @@ unsafe impl Grows for linkspan_accept_options {}
 
 /// The method as it was written; "GET" for every good upgrade. Absent for NULL.
 ///
-/// Thread: callback.
+/// Thread: any, while the request lives.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn linkspan_request_method(request: *const linkspan_request) -> linkspan_text {
     // SAFETY: the request is as the comment of its type says.
@@ -80,7 +80,7 @@ pub unsafe extern "C" fn linkspan_request_method(request: *const linkspan_reques
 
 /// The target as it was written: path and query. Absent for NULL.
 ///
-/// Thread: callback.
+/// Thread: any, while the request lives.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn linkspan_request_target(request: *const linkspan_request) -> linkspan_text {
     // SAFETY: the request is as the comment of its type says.
@@ -90,7 +90,7 @@ pub unsafe extern "C" fn linkspan_request_target(request: *const linkspan_reques
 /// Whether the client asks for WebSocket; otherwise it is plain HTTP, and can only be rejected (with status
 /// 200 and a page, for instance). False for NULL.
 ///
-/// Thread: callback.
+/// Thread: any, while the request lives.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn linkspan_request_is_upgrade(request: *const linkspan_request) -> bool {
     guard_value(false, || {
@@ -102,7 +102,7 @@ pub unsafe extern "C" fn linkspan_request_is_upgrade(request: *const linkspan_re
 /// The first header field of this name, in whatever case ("Origin", "Cookie"). Absent when there is none,
 /// or for NULL. `name` ends with a NUL.
 ///
-/// Thread: callback.
+/// Thread: any, while the request lives.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn linkspan_request_header(
     request: *const linkspan_request,
@@ -115,7 +115,7 @@ pub unsafe extern "C" fn linkspan_request_header(
 /// The header field at this place, the first being 0: loop until LINKSPAN_NOT_FOUND. `name` and `value`
 /// must not be NULL.
 ///
-/// Thread: callback.
+/// Thread: any, while the request lives.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn linkspan_request_header_at(
     request: *const linkspan_request,
@@ -135,7 +135,7 @@ pub unsafe extern "C" fn linkspan_request_header_at(
 
 /// The subprotocol at this place that the client offers, the best being 0. Absent past the last, or for NULL.
 ///
-/// Thread: callback.
+/// Thread: any, while the request lives.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn linkspan_request_protocol_at(request: *const linkspan_request, index: usize) -> linkspan_text {
     // SAFETY: the request is as the comment of its type says.

@@ -404,6 +404,10 @@ impl State {
     }
 
     fn start(&mut self, owner: &Arc<linkspan_server>) -> Result<(), Failure> {
+        if let Some(home) = &self.home {
+            // On a wrong thread nothing may happen: the listeners stay.
+            home.now(|_| ())?;
+        }
         let listeners = match std::mem::replace(&mut self.stage, Stage::Ended) {
             Stage::New(listeners) if !listeners.is_empty() => listeners,
             other => {

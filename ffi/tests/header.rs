@@ -5,6 +5,9 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
+#[path = "common/calls.rs"]
+mod calls;
+
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("ffi stands in the workspace").to_owned()
 }
@@ -89,16 +92,24 @@ fn inits(section: &str) -> String {
 
 #[test]
 fn the_header_on_disk_is_what_the_sources_say() {
-    let path = root().join("include/linkspan.h");
-    let generated = generate();
+    is_on_disk("include/linkspan.h", &generate());
+}
+
+#[test]
+fn the_calls_of_the_c_tests_are_those_of_the_header() {
+    is_on_disk("ffi/tests/calls.h", &calls::generate(&generate()));
+}
+
+/// Compares a generated file with the one on disk, or writes it.
+fn is_on_disk(path: &str, generated: &str) {
     if env::var_os("LINKSPAN_WRITE_HEADER").is_some() {
-        fs::write(&path, &generated).unwrap();
+        fs::write(root().join(path), generated).unwrap();
     }
-    let on_disk = fs::read_to_string(&path).unwrap_or_default();
+    let on_disk = fs::read_to_string(root().join(path)).unwrap_or_default();
     let differs = on_disk.lines().zip(generated.lines()).position(|(disk, new)| disk != new);
     assert!(
         on_disk == generated,
-        "include/linkspan.h differs from the sources (line {}); write it anew with \
+        "{path} differs from the sources (line {}); write it anew with \
          LINKSPAN_WRITE_HEADER=1 cargo test -p linkspan-ffi --test header",
         differs.map_or(0, |line| line + 1)
     );

@@ -37,6 +37,7 @@ programs! {
     engine: "ffi/tests/engine.c",
     free_user: "ffi/tests/free_user.c",
     event_loop: "ffi/tests/loop.c",
+    inside: "ffi/tests/inside.c",
     listen: "ffi/tests/listen.c",
     http: "ffi/tests/http.c",
     library_itself: "ffi/tests/library.c",
@@ -49,8 +50,11 @@ programs! {
     signals: "ffi/tests/signals.c",
     slow: "ffi/tests/slow.c",
     sigpipe: "ffi/tests/sigpipe.c",
+    sizes: "ffi/tests/sizes.c",
+    stale: "ffi/tests/stale.c",
     threads: "ffi/tests/threads.c",
     tls: "ffi/tests/tls.c",
+    wrong_thread: "ffi/tests/wrong_thread.c",
     topics: "ffi/tests/topics.c",
 }
 

@@ -1,4 +1,5 @@
-/* The threads that the library makes block every signal: signals are the program's. Nothing is printed. */
+/* The threads that the library makes block every signal, and it handles none: signals are the program's. Nothing
+ * is printed. */
 #define _POSIX_C_SOURCE 200809L
 #include "check.h"
 
@@ -41,6 +42,13 @@ static void look(void) {
     closedir(tasks);
 }
 
+/* What the program has said of every signal is what it has said. */
+static void handlers_are_the_programs(void) {
+    struct sigaction action;
+    for (int number = 1; number <= 31; number++)
+        CHECK(!sigaction(number, NULL, &action) && action.sa_handler == SIG_DFL);
+}
+
 static void on_open(void *user, linkspan_connection connection) {
     (void)user;
     (void)connection;
@@ -56,6 +64,8 @@ static void on_close(void *user, linkspan_connection connection, const linkspan_
 }
 
 int main(void) {
+    /* A test runner may have told it to overlook some. */
+    for (int number = 1; number <= 31; number++) signal(number, SIG_DFL);
     char url[64];
     linkspan_loop *loop;
     linkspan_server *server;
@@ -73,7 +83,9 @@ int main(void) {
     look();
     OK(linkspan_loop_run(loop));
     CHECK(threads_seen >= 4);
+    handlers_are_the_programs();
     linkspan_loop_free(loop);
     linkspan_server_free(server);
+    handlers_are_the_programs();
     return 0;
 }

@@ -395,7 +395,9 @@ impl Remote {
 
     /// What every thread may know of a connection that has not ended.
     fn entry(&self, id: ConnectionId) -> Result<&Entry, Error> {
-        self.is_mine(id).then(|| self.shared.name.table.find(id)).flatten().ok_or(Error::Gone)
+        let entry = self.is_mine(id).then(|| self.shared.name.table.find(id)).flatten();
+        // A slot that was never given away has a name too.
+        entry.filter(|entry| entry.ready_state() != ReadyState::Closed).ok_or(Error::Gone)
     }
 
     fn on(

@@ -526,6 +526,37 @@ static inline void linkspan_accept_options_init(linkspan_accept_options *it) {
 }
 
 // ----------------------------------------------------------------------------
+// Resolving names
+//
+// A client whose callbacks have on_resolve is asked for the addresses of its hosts: with a resolver of your own,
+// a cache, or a test. Each question is answered once; until then the connection waits, as long as
+// linkspan_client_options.resolve_timeout allows.
+// ----------------------------------------------------------------------------
+
+// A question of on_resolve's that waits for its answer. A plain number, as linkspan_connection is: copy it, use it
+// on any thread. Once it is answered, the connection has ended or has asked again, calls with it return
+// LINKSPAN_CLOSED.
+typedef struct linkspan_resolution {
+    // Compare it, do not read it.
+    uint64_t id;
+} linkspan_resolution;
+
+// Answers with `count` addresses, best first: texts like "192.0.2.1" or "2001:db8::1", each ended by a NUL.
+// Families are tried in turn, 250 ms apart (RFC 8305). Without any the host has no address, which is an error.
+// LINKSPAN_INVALID_ARGUMENT for a text that is no address, and the question still waits. An answer that comes
+// after the timeout, or after the loop was freed, does no harm.
+//
+// Thread: any.
+linkspan_status linkspan_resolution_answer(struct linkspan_resolution resolution,
+                                           const char *const *addresses,
+                                           size_t count);
+
+// Answers that the host cannot be found; on_error tells `why`, a few words ended by a NUL: "no such name".
+//
+// Thread: any.
+linkspan_status linkspan_resolution_fail(struct linkspan_resolution resolution, const char *why);
+
+// ----------------------------------------------------------------------------
 // Callbacks
 //
 // One table for each server, client or adopted connection; entries may be NULL. All of them are called on
@@ -580,10 +611,23 @@ typedef void (*linkspan_on_close)(void *user,
                                   linkspan_connection connection,
                                   const struct linkspan_close_info *info);
 
+// For linkspan_callbacks.on_reconnect.
+typedef void (*linkspan_on_reconnect)(void *user,
+                                      linkspan_connection connection,
+                                      const struct linkspan_close_info *info,
+                                      uint64_t delay_ms);
+
+// For linkspan_callbacks.on_resolve.
+typedef void (*linkspan_on_resolve)(void *user,
+                                    linkspan_connection connection,
+                                    const char *host,
+                                    uint16_t port,
+                                    linkspan_resolution resolution);
+
 // What the application wants to be told. The first argument of every function is the `user` that was given
 // with the table. One connection's functions may be changed later: linkspan_connection_on_message and others.
 //
-// on_error comes before the on_close that it causes; on_close comes exactly once and last. In both,
+// on_error comes before the on_close or on_reconnect that it causes; on_close comes exactly once and last. In both,
 // everything may still be asked of the connection; after on_close its name is dead.
 typedef struct linkspan_callbacks {
     // sizeof(linkspan_callbacks).
@@ -618,6 +662,16 @@ typedef struct linkspan_callbacks {
     // valid. A client's or an adopted connection's follows on_close; a server's comes when it has been freed
     // and its last callback has returned, or, with a loop of yours, when that loop has been freed too.
     void (*free_user)(void *user);
+    // Client, with linkspan_client_options.reconnect_delay: the connection was lost, or could not be made, and is
+    // tried again in `delay_ms` milliseconds under the same name. `info` is complete, and lives until the
+    // function returns; what could not be sent is counted in it, and is not sent again. The next connection is
+    // not paused, whatever this one was; a message in fragments that was cut is to be begun anew.
+    linkspan_on_reconnect on_reconnect;
+    // Client: the addresses of `host` are to be found, which ends with a NUL and lives until the function
+    // returns: the server's, or its proxy's. Answer here or later, on any thread, with linkspan_resolution_answer
+    // or linkspan_resolution_fail. Without this function the system's resolver is asked, on threads of the
+    // library's.
+    linkspan_on_resolve on_resolve;
 } linkspan_callbacks;
 
 // Makes every field the default, and `size` right. May be called on any thread.
@@ -745,6 +799,12 @@ typedef struct linkspan_server_options {
     // Over how many milliseconds linkspan_server_drain spreads its close frames, evenly, so that not all
     // clients come back at once. Default 0: all at once.
     uint64_t drain_window;
+    // Non-zero: every connection begins with a header of the PROXY protocol, version 1 or 2, by a proxy in
+    // front; before TLS, within the config's handshake_timeout. linkspan_connection_peer then tells the address
+    // that it names, and max_connections_per_address counts that. A connection without a good header is ended
+    // without an answer, and logged. Default: none is read, because whoever reaches the port could claim any
+    // address.
+    int proxy_protocol;
 } linkspan_server_options;
 
 // Makes a server that does not listen yet. `options` may be NULL.
@@ -895,10 +955,38 @@ typedef struct linkspan_client_options {
     uint64_t proxy_timeout;
     // One TLS handshake, in milliseconds. Default 10000: three round trips and a slow machine.
     uint64_t tls_timeout;
+    // The value of a Cookie header, ended by a NUL: "a=b; c=d". NULL: none.
+    const char *cookies;
+    // Most redirects (301, 302, 303, 307, 308) that are followed one after the other. Default 0: a redirect is a
+    // refused handshake. None leads from wss to ws. Another origin (scheme, host, port) is not told the URL's
+    // user and password, sees of `headers` and `cookies` only Accept, Accept-Language, Origin and User-Agent, and
+    // is shown no client certificate; the subprotocols it does see. linkspan_connection_url tells where it led.
+    uint32_t max_redirects;
+    // Most losses in a row that are tried again, see `reconnect_delay`. Default 0: no limit.
+    uint32_t reconnect_attempts;
+    // How long to wait before a lost connection is tried again, in milliseconds. Default 0: a loss is the end.
+    // This is the ceiling of the first delay; it doubles from loss to loss, and each delay is drawn evenly
+    // between zero and its ceiling. A server that says Retry-After (in seconds) is left alone for so long before,
+    // at most `reconnect_max_delay`.
+    //
+    // The connection keeps its name. Each loss, and each try that fails, is told by on_error where there is a
+    // cause to tell, then by on_reconnect; the state is LINKSPAN_STATE_CONNECTING meanwhile, nothing can be sent
+    // (LINKSPAN_NOT_OPEN), and nothing is sent again by itself. on_open comes again. linkspan_connection_close and
+    // _abort end it at any time.
+    //
+    // on_close comes when you have closed, when the attempts are used up, or when another try would be in vain:
+    // the server closed with another code than 1001, 1006, 1011, 1012, 1013 and 1014; it or the proxy refused with
+    // another status than 408, 425, 429 and 5xx; TLS failed, or a redirect; the environment names a bad proxy.
+    uint64_t reconnect_delay;
+    // The ceiling that the delays grow to, in milliseconds. Default 30000.
+    uint64_t reconnect_max_delay;
+    // A connection that was open for so long, in milliseconds, ends the row: the next loss is the first.
+    // Default 30000.
+    uint64_t reconnect_reset;
 } linkspan_client_options;
 
-// Opens a connection, served by this loop: on_open follows, or on_error and on_close; never inside this
-// call. `connection` is told its name, and may be NULL.
+// Opens a connection, served by this loop: on_open follows, or on_error and on_close, with
+// `reconnect_delay` on_reconnect; never inside this call. User and password in the URL are sent (Basic). `connection` is told its name, and may be NULL.
 //
 // Thread: loop.
 linkspan_status linkspan_connect(linkspan_loop *event_loop,
@@ -1192,6 +1280,13 @@ linkspan_status linkspan_connection_on_error(linkspan_connection connection,
 linkspan_status linkspan_connection_on_close(linkspan_connection connection,
                                              linkspan_on_close function,
                                              void *user);
+
+// Changes on_reconnect: it was lost and is tried again. LINKSPAN_CLOSED of a name that is dead.
+//
+// Thread: loop.
+linkspan_status linkspan_connection_on_reconnect(linkspan_connection connection,
+                                                 linkspan_on_reconnect function,
+                                                 void *user);
 
 // ----------------------------------------------------------------------------
 // Topics

@@ -20,7 +20,7 @@ def code(request):
 
     def block(language, port):
         found, = re.findall(rf"^```{language}\n(.*?)^```$", text, re.M | re.S)
-        assert PORT in found or language == "python"
+        assert PORT in found or language in ("cmake", "python")
         return found.replace(PORT, str(port))
 
     return block
@@ -51,6 +51,20 @@ def test_c(code, flags, tmp_path):
     subprocess.run(["cc", "-Wall", "-Wextra", "-Werror", "-pedantic", "-std=c99", "echo.c", *flags, "-o", "echo"],
                    cwd=tmp_path, check=True)
     with accepting([tmp_path / "echo"], port):
+        echoes(port)
+
+
+def test_cmake(code, tmp_path):
+    port = free_port()
+    (tmp_path / "echo.c").write_text(code("c", port))
+    block = code("cmake", port)
+    assert "/the/folder/of/linkspan" in block
+    (tmp_path / "CMakeLists.txt").write_text(
+        "cmake_minimum_required(VERSION 3.16)\nproject(echo LANGUAGES C)\nadd_executable(echo echo.c)\n"
+        + block.replace("/the/folder/of/linkspan", str(ROOT)))
+    subprocess.run(["cmake", "-B", "build", f"-DLINKSPAN_CARGO_TARGET_DIR={ROOT}/target"], cwd=tmp_path, check=True)
+    subprocess.run(["cmake", "--build", "build"], cwd=tmp_path, check=True)
+    with accepting([tmp_path / "build/echo"], port):
         echoes(port)
 
 

@@ -8,8 +8,9 @@ use linkspan::protocol::deflate::Deflate;
 use linkspan::protocol::deflate::Parameters;
 use linkspan::protocol::frame::{Header, MAX_HEADER_BYTES};
 use linkspan::protocol::handshake::{
-    Accept, Body, ConnectProxy, HeadFinder, Headers, Proxy, Reject, Request, Response, Socks5, Tunnel, Uri, accept_key,
-    is_token, judge_answer, judge_request, parse_extensions, write_accept, write_reject, write_request,
+    Accept, Body, ConnectProxy, HeadFinder, Headers, MAX_PROXY_HEADER_BYTES, Proxy, ProxyHeader, Reject, Request,
+    Response, Socks5, Tunnel, Uri, accept_key, is_token, judge_answer, judge_request, parse_extensions, write_accept,
+    write_reject, write_request,
 };
 use linkspan::protocol::{Config, DeflateConfig, Delivery, Engine, Event, Fault, Input, Keys, MAX_SLICES, Time, utf8};
 
@@ -220,6 +221,20 @@ pub(crate) fn proxy(data: &[u8]) {
     };
     let whole = run(data.len().max(1));
     assert!(STEPS.iter().all(|&step| run(step) == whole));
+}
+
+/// A proxy's header ends at the same byte however it comes, or is refused and stays so.
+pub(crate) fn proxy_header(data: &[u8]) {
+    let first = (0..=data.len()).map(|length| ProxyHeader::parse(&data[..length])).find(|parsed| *parsed != Ok(None));
+    let whole = ProxyHeader::parse(data);
+    match first {
+        Some(Ok(found)) => assert_eq!(whole, Ok(found)),
+        Some(Err(_)) => assert!(whole.is_err()),
+        None => assert!(whole == Ok(None) && data.len() < MAX_PROXY_HEADER_BYTES),
+    }
+    if let Ok(Some((_, length))) = whole {
+        assert!(length > 0 && length <= data.len().min(MAX_PROXY_HEADER_BYTES));
+    }
 }
 
 /// An engine tells and writes the same however the peer's bytes come, eats them all, and always ends. The

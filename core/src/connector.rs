@@ -36,7 +36,7 @@ use self::race::{Lap, Race};
 pub use self::reconnect::Reconnect;
 pub(crate) use self::reconnect::{is_error_final, is_final, retry_after};
 pub(crate) use self::redirect::follow;
-pub use self::resolver::{Answer, Resolve, SystemResolver};
+pub use self::resolver::{Answer, Question, Resolve, SystemResolver};
 use self::route::{Ends, Leg, Route, authority};
 use crate::error::Error;
 use crate::protocol::handshake::{Proxy, ProxyKind};
@@ -176,12 +176,22 @@ impl Connecting {
     /// Asks for the addresses; `answer` is called once, perhaps on another thread, and brings them to
     /// [`Connecting::resolved`].
     pub fn resolve(&self, answer: Box<dyn FnOnce(Found) + Send>) {
+        self.ask(self.question(answer));
+    }
+
+    /// The same for whoever wants to answer himself.
+    pub fn question(&self, answer: Box<dyn FnOnce(Found) + Send>) -> Question {
         let question = self.question;
-        let answer: Answer = Box::new(move |addresses| answer(Found { question, addresses }));
         let (host, port) = self.asked();
+        let answer = Box::new(move |addresses| answer(Found { question, addresses }));
+        Question { host: host.to_owned(), port, answer }
+    }
+
+    /// Has a question answered by the resolver of the options, or by the system.
+    pub fn ask(&self, Question { host, port, answer }: Question) {
         match &self.options.resolver {
-            Some(resolver) => resolver.resolve(host, port, answer),
-            None => SystemResolver::shared().resolve(host, port, answer),
+            Some(resolver) => resolver.resolve(&host, port, answer),
+            None => SystemResolver::shared().resolve(&host, port, answer),
         }
     }
 

@@ -140,6 +140,18 @@ fn a_tunnel_opens_at_the_same_byte_however_its_bytes_come() {
     );
 }
 
+#[test]
+fn a_proxys_header_ends_at_the_same_byte_however_its_bytes_come() {
+    let seeds = [
+        b"PROXY TCP4 192.0.2.7 198.51.100.1 56324 443\r\nGET".to_vec(),
+        b"PROXY TCP6 2001:db8::7 ::1 1 2\r\n".to_vec(),
+        b"PROXY UNKNOWN\r\n".to_vec(),
+        b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\x01\x02\x03\x04\x05\x06\x07\x08\0\x50\0\x51GET".to_vec(),
+        b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0".to_vec(),
+    ];
+    hold(properties::proxy_header, &seeds, &[b"\r\n", b" ", b"\x21", b"\xff\xff", b"UNKNOWN", b"0"], 20_000);
+}
+
 /// A frame as one end writes it.
 fn frame(first: u8, payload: &[u8], is_masked: bool) -> Vec<u8> {
     assert!(payload.len() < 126);

@@ -5,11 +5,12 @@
 //! on this connection and every other: close, stop and free too. Pointers that a callback is given live
 //! until it returns. C++ exceptions and longjmp must not leave a callback.
 
-use std::ffi::c_void;
+use std::ffi::{CString, c_char, c_void};
 use std::sync::Arc;
+use std::time::Duration;
 
 use linkspan::Error;
-use linkspan::net::{ConnectionId, Context, Decision, Handler};
+use linkspan::net::{ConnectionId, Context, Decision, Handler, Question};
 use linkspan::protocol::handshake::{Accept, Reject, Request};
 use linkspan::protocol::{CloseInfo, MessageKind, Side};
 
@@ -19,6 +20,7 @@ use crate::guard::{self, Grows, User};
 use crate::library::{LINKSPAN_LOG_DEBUG, LINKSPAN_LOG_WARNING, log, logs};
 use crate::remote;
 use crate::request::linkspan_request;
+use crate::resolution::{self, linkspan_resolution};
 use crate::result::{Failure, linkspan_error, status};
 use crate::server::linkspan_server;
 
@@ -93,10 +95,31 @@ pub type linkspan_on_error =
 pub type linkspan_on_close =
     Option<unsafe extern "C" fn(user: *mut c_void, connection: linkspan_connection, info: *const linkspan_close_info)>;
 
+/// For linkspan_callbacks.on_reconnect.
+pub type linkspan_on_reconnect = Option<
+    unsafe extern "C" fn(
+        user: *mut c_void,
+        connection: linkspan_connection,
+        info: *const linkspan_close_info,
+        delay_ms: u64,
+    ),
+>;
+
+/// For linkspan_callbacks.on_resolve.
+pub type linkspan_on_resolve = Option<
+    unsafe extern "C" fn(
+        user: *mut c_void,
+        connection: linkspan_connection,
+        host: *const c_char,
+        port: u16,
+        resolution: linkspan_resolution,
+    ),
+>;
+
 /// What the application wants to be told. The first argument of every function is the `user` that was given
 /// with the table. One connection's functions may be changed later: linkspan_connection_on_message and others.
 ///
-/// on_error comes before the on_close that it causes; on_close comes exactly once and last. In both,
+/// on_error comes before the on_close or on_reconnect that it causes; on_close comes exactly once and last. In both,
 /// everything may still be asked of the connection; after on_close its name is dead.
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
@@ -133,6 +156,16 @@ pub struct linkspan_callbacks {
     /// valid. A client's or an adopted connection's follows on_close; a server's comes when it has been freed
     /// and its last callback has returned, or, with a loop of yours, when that loop has been freed too.
     pub free_user: Option<unsafe extern "C" fn(user: *mut c_void)>,
+    /// Client, with linkspan_client_options.reconnect_delay: the connection was lost, or could not be made, and is
+    /// tried again in `delay_ms` milliseconds under the same name. `info` is complete, and lives until the
+    /// function returns; what could not be sent is counted in it, and is not sent again. The next connection is
+    /// not paused, whatever this one was; a message in fragments that was cut is to be begun anew.
+    pub on_reconnect: linkspan_on_reconnect,
+    /// Client: the addresses of `host` are to be found, which ends with a NUL and lives until the function
+    /// returns: the server's, or its proxy's. Answer here or later, on any thread, with linkspan_resolution_answer
+    /// or linkspan_resolution_fail. Without this function the system's resolver is asked, on threads of the
+    /// library's.
+    pub on_resolve: linkspan_on_resolve,
 }
 
 // SAFETY: `repr(C)`, size first, optional functions only.
@@ -315,6 +348,42 @@ impl Handler for Callbacks {
         );
     }
 
+    fn on_refused(&mut self, cx: &mut Context<'_>, id: ConnectionId, error: &Error) {
+        if logs(LINKSPAN_LOG_WARNING) {
+            let peer = cx.peer(id).map_or_else(String::new, |peer| format!(" from {peer}"));
+            log(LINKSPAN_LOG_WARNING, id.into(), &format!("refused a connection{peer}: {error}"));
+        }
+    }
+
+    fn on_reconnect(&mut self, cx: &mut Context<'_>, id: ConnectionId, info: &CloseInfo, delay: Duration) {
+        if logs(LINKSPAN_LOG_DEBUG) {
+            log(LINKSPAN_LOG_DEBUG, id.into(), &format!("lost with {}, again in {} ms", info.code, delay.as_millis()));
+        }
+        let (told, delay) = (linkspan_close_info::from(info), delay.as_millis().try_into().unwrap_or(u64::MAX));
+        // SAFETY: C's own function for these arguments; the info lives until it returns.
+        self.tell(
+            cx,
+            id,
+            Entry::Reconnect,
+            |table| table.on_reconnect,
+            |function, user, connection| unsafe {
+                function(user, connection, &told, delay);
+            },
+        );
+    }
+
+    fn on_resolve(&mut self, cx: &mut Context<'_>, id: ConnectionId, question: Question) -> Option<Question> {
+        let (Some(function), Ok(host)) = (self.table.on_resolve, CString::new(question.host.as_str())) else {
+            return Some(question);
+        };
+        let (port, resolution) = (question.port, resolution::begin(id, question));
+        // SAFETY: C's own function for these arguments; the host lives until it returns.
+        remote::within(cx, id.loop_id(), || unsafe {
+            function(self.user.0, id.into(), host.as_ptr(), port, resolution);
+        });
+        None
+    }
+
     fn on_close(&mut self, cx: &mut Context<'_>, id: ConnectionId, info: &CloseInfo) {
         if logs(LINKSPAN_LOG_DEBUG) {
             log(LINKSPAN_LOG_DEBUG, id.into(), &format!("closed with {}", info.code));
@@ -333,6 +402,7 @@ impl Handler for Callbacks {
         if let Some(changes) = &self.changes {
             changes.forget(id);
         }
+        resolution::forget(id);
     }
 }
 

@@ -14,7 +14,7 @@ use linkspan::net::ConnectionId;
 use crate::bytes::linkspan_connection;
 use crate::callbacks::{
     linkspan_callbacks, linkspan_on_bytes, linkspan_on_close, linkspan_on_error, linkspan_on_event, linkspan_on_kind,
-    linkspan_on_message,
+    linkspan_on_message, linkspan_on_reconnect,
 };
 use crate::guard::{User, guard_connection};
 use crate::remote;
@@ -153,6 +153,18 @@ pub unsafe extern "C" fn linkspan_connection_on_close(
     change(connection, Entry::Close, user, |table| table.on_close = function)
 }
 
+/// Changes on_reconnect: it was lost and is tried again. LINKSPAN_CLOSED of a name that is dead.
+///
+/// Thread: loop.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn linkspan_connection_on_reconnect(
+    connection: linkspan_connection,
+    function: linkspan_on_reconnect,
+    user: *mut c_void,
+) -> linkspan_status {
+    change(connection, Entry::Reconnect, user, |table| table.on_reconnect = function)
+}
+
 fn change(
     connection: linkspan_connection,
     entry: Entry,
@@ -182,6 +194,7 @@ pub(crate) enum Entry {
     Drained,
     CloseRequested,
     Error,
+    Reconnect,
     Close,
 }
 

@@ -54,13 +54,41 @@ pub struct linkspan_client_options {
     pub proxy_timeout: u64,
     /// One TLS handshake, in milliseconds. Default 10000: three round trips and a slow machine.
     pub tls_timeout: u64,
+    /// The value of a Cookie header, ended by a NUL: "a=b; c=d". NULL: none.
+    pub cookies: *const c_char,
+    /// Most redirects (301, 302, 303, 307, 308) that are followed one after the other. Default 0: a redirect is a
+    /// refused handshake. None leads from wss to ws. Another origin (scheme, host, port) is not told the URL's
+    /// user and password, sees of `headers` and `cookies` only Accept, Accept-Language, Origin and User-Agent, and
+    /// is shown no client certificate; the subprotocols it does see. linkspan_connection_url tells where it led.
+    pub max_redirects: u32,
+    /// Most losses in a row that are tried again, see `reconnect_delay`. Default 0: no limit.
+    pub reconnect_attempts: u32,
+    /// How long to wait before a lost connection is tried again, in milliseconds. Default 0: a loss is the end.
+    /// This is the ceiling of the first delay; it doubles from loss to loss, and each delay is drawn evenly
+    /// between zero and its ceiling. A server that says Retry-After (in seconds) is left alone for so long before,
+    /// at most `reconnect_max_delay`.
+    ///
+    /// The connection keeps its name. Each loss, and each try that fails, is told by on_error where there is a
+    /// cause to tell, then by on_reconnect; the state is LINKSPAN_STATE_CONNECTING meanwhile, nothing can be sent
+    /// (LINKSPAN_NOT_OPEN), and nothing is sent again by itself. on_open comes again. linkspan_connection_close and
+    /// _abort end it at any time.
+    ///
+    /// on_close comes when you have closed, when the attempts are used up, or when another try would be in vain:
+    /// the server closed with another code than 1001, 1006, 1011, 1012, 1013 and 1014; it or the proxy refused with
+    /// another status than 408, 425, 429 and 5xx; TLS failed, or a redirect; the environment names a bad proxy.
+    pub reconnect_delay: u64,
+    /// The ceiling that the delays grow to, in milliseconds. Default 30000.
+    pub reconnect_max_delay: u64,
+    /// A connection that was open for so long, in milliseconds, ends the row: the next loss is the first.
+    /// Default 30000.
+    pub reconnect_reset: u64,
 }
 
 // SAFETY: `repr(C)`, size first, numbers and pointers only.
 unsafe impl Grows for linkspan_client_options {}
 
-/// Opens a connection, served by this loop: on_open follows, or on_error and on_close; never inside this
-/// call. `connection` is told its name, and may be NULL.
+/// Opens a connection, served by this loop: on_open follows, or on_error and on_close, with
+/// `reconnect_delay` on_reconnect; never inside this call. User and password in the URL are sent (Basic). `connection` is told its name, and may be NULL.
 ///
 /// Thread: loop.
 #[unsafe(no_mangle)]
@@ -101,6 +129,14 @@ unsafe fn read(options: *const linkspan_client_options) -> Result<(ConnectOption
         set_timeout(&mut connect.tcp_timeout, options.tcp_timeout);
         set_timeout(&mut connect.proxy_timeout, options.proxy_timeout);
         set_timeout(&mut connect.tls_timeout, options.tls_timeout);
+        if let Some(cookies) = guard::optional_string(options.cookies)? {
+            connect.headers.push(("Cookie".into(), cookies.into()));
+        }
+        connect.max_redirects = options.max_redirects;
+        connect.reconnect.max_attempts = options.reconnect_attempts;
+        set_delay(&mut connect.reconnect.initial_delay, options.reconnect_delay);
+        set_delay(&mut connect.reconnect.max_delay, options.reconnect_max_delay);
+        set_delay(&mut connect.reconnect.reset_after, options.reconnect_reset);
         Ok((connect, callbacks))
     }
 }
@@ -110,5 +146,11 @@ fn set_timeout(timeout: &mut Duration, milliseconds: u64) {
         0 => {}
         LINKSPAN_NEVER => *timeout = Duration::ZERO,
         milliseconds => *timeout = Duration::from_millis(milliseconds),
+    }
+}
+
+fn set_delay(delay: &mut Duration, milliseconds: u64) {
+    if milliseconds != 0 {
+        *delay = Duration::from_millis(milliseconds);
     }
 }

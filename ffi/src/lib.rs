@@ -23,6 +23,7 @@ pub mod event_loop;
 pub mod library;
 pub mod metrics;
 pub mod request;
+pub mod resolution;
 pub mod result;
 pub mod server;
 pub mod tls;

@@ -89,6 +89,12 @@ pub struct linkspan_server_options {
     /// Over how many milliseconds linkspan_server_drain spreads its close frames, evenly, so that not all
     /// clients come back at once. Default 0: all at once.
     pub drain_window: u64,
+    /// Non-zero: every connection begins with a header of the PROXY protocol, version 1 or 2, by a proxy in
+    /// front; before TLS, within the config's handshake_timeout. linkspan_connection_peer then tells the address
+    /// that it names, and max_connections_per_address counts that. A connection without a good header is ended
+    /// without an answer, and logged. Default: none is read, because whoever reaches the port could claim any
+    /// address.
+    pub proxy_protocol: c_int,
 }
 
 // SAFETY: `repr(C)`, size first, numbers and pointers only.
@@ -388,6 +394,7 @@ impl State {
                 ..ListenOptions::default()
             };
             config::set(&mut listen.max_connections, options.max_connections as usize);
+            listen.proxy_protocol = options.proxy_protocol != 0;
             listen.max_connections_per_address =
                 (options.max_connections_per_address != 0).then_some(options.max_connections_per_address as usize);
             let home = if options.event_loop.is_null() { None } else { Some(guard::shared(options.event_loop)?) };

@@ -13,13 +13,14 @@ fn root() -> PathBuf {
 }
 
 /// The public modules, in the order of the header: what is named stands before what names it.
-const SECTIONS: [&str; 16] = [
+const SECTIONS: [&str; 17] = [
     "bytes",
     "result",
     "library",
     "config",
     "tls",
     "request",
+    "resolution",
     "callbacks",
     "event_loop",
     "server",

@@ -280,6 +280,15 @@ static void topics(void) {
     linkspan_loop_free(loop);
 }
 
+static void resolutions(void) {
+    linkspan_resolution none = {0};
+    INVALID(linkspan_resolution_answer(none, NULL, 1));
+    INVALID(linkspan_resolution_fail(none, NULL));
+    IS(linkspan_resolution_answer(none, NULL, 0), LINKSPAN_CLOSED);
+    IS(linkspan_resolution_fail(none, "x"), LINKSPAN_CLOSED);
+    IS(linkspan_connection_on_reconnect(NOBODY, NULL, NULL), LINKSPAN_CLOSED);
+}
+
 int main(void) {
     library();
     metrics();
@@ -289,6 +298,7 @@ int main(void) {
     servers();
     connections();
     topics();
+    resolutions();
     handshakes();
     without_engines();
     return 0;

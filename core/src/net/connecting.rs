@@ -22,7 +22,7 @@ impl Turn<'_> {
         while let Some(Connection { mode: Mode::Connecting(connecting), .. }) = self.inner.find(id) {
             match connecting.next_step(now) {
                 Step::Wait => return,
-                Step::Resolve => resolve(self.inner, id),
+                Step::Resolve => self.resolve(),
                 Step::Watch => {
                     if let Err(error) = watch(self.inner, id) {
                         return self.connect_failed(&error);
@@ -31,6 +31,28 @@ impl Turn<'_> {
                 Step::Connected(transport, early) => return self.connected(transport, early),
                 Step::Failed(error) => return self.connect_failed(&error),
             }
+        }
+    }
+
+    /// The handler may answer; else the options' resolver does.
+    fn resolve(&mut self) {
+        let (id, remote) = (self.id, self.inner.remote());
+        let bring = Box::new(move |found| {
+            // A loop that has ended has no use for it.
+            let _ = remote.run(move |cx| {
+                if let Some(Connection { mode: Mode::Connecting(connecting), .. }) = cx.inner.find(id) {
+                    connecting.resolved(found);
+                    cx.inner.enqueue(id);
+                }
+            });
+        });
+        let Some(Connection { mode: Mode::Connecting(connecting), .. }) = self.inner.find(id) else { return };
+        let question = connecting.question(bring);
+        let kept = self.handler.on_resolve(&mut Context { inner: self.inner, rest: &[] }, id, question);
+        if let (Some(question), Some(Connection { mode: Mode::Connecting(connecting), .. })) =
+            (kept, self.inner.find(id))
+        {
+            connecting.ask(question);
         }
     }
 
@@ -73,21 +95,6 @@ fn become_websocket(inner: &mut Inner, id: ConnectionId) -> Option<&mut Connecti
         connection.mode = Mode::WebSocket(connecting.into_engine());
     }
     Some(connection)
-}
-
-fn resolve(inner: &mut Inner, id: ConnectionId) {
-    let remote = inner.remote();
-    if let Some(Connection { mode: Mode::Connecting(connecting), .. }) = inner.find(id) {
-        connecting.resolve(Box::new(move |found| {
-            // A loop that has ended has no use for it.
-            let _ = remote.run(move |cx| {
-                if let Some(Connection { mode: Mode::Connecting(connecting), .. }) = cx.inner.find(id) {
-                    connecting.resolved(found);
-                    cx.inner.enqueue(id);
-                }
-            });
-        }));
-    }
 }
 
 /// Watches the attempt that was begun last; the connected one stays watched for the connection's life.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::{self, IoSlice};
 
 use super::context::{ReadyState, Sent};
-use super::raw::Raw;
+use super::raw::{Raw, Stage};
 use crate::connector::Connecting;
 use crate::protocol::{Config, Engine, MAX_SLICES, Outbox, Phase, Time};
 use crate::transport::Transport;
@@ -244,7 +244,7 @@ impl Connection {
         match &self.mode {
             _ if self.unread.is_some() => true,
             Mode::WebSocket(engine) => engine.has_news(),
-            Mode::Raw(_) => false,
+            Mode::Raw(raw) => matches!(raw.stage, Stage::Proxied { .. }),
             Mode::Connecting(_) => true,
         }
     }

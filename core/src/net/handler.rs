@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::connection::ConnectionId;
 use super::context::Context;
+use crate::connector::Question;
 use crate::error::Error;
 use crate::protocol::handshake::{Accept, Reject, Request};
 use crate::protocol::{CloseInfo, MessageKind};
@@ -84,9 +85,24 @@ pub trait Handler: Send {
         let _ = (cx, id, error);
     }
 
+    /// A listener's connection has ended before its request could be shown, because its peer broke a rule or a
+    /// deadline: no proxy's header, no good TLS, no good request. `peer` can be asked; nothing else is told of
+    /// this connection.
+    fn on_refused(&mut self, cx: &mut Context<'_>, id: ConnectionId, error: &Error) {
+        let _ = (cx, id, error);
+    }
+
     /// It is over. Every question still has its answer inside this call; afterwards the id is dead.
     fn on_close(&mut self, cx: &mut Context<'_>, id: ConnectionId, info: &CloseInfo) {
         let _ = (cx, id, info);
+    }
+
+    /// A client's host, or its proxy's, is to be found. Answer the question, here or later on any thread, or give it
+    /// back: then the options' resolver answers, or the system's. An answer after its deadline, or after the
+    /// connection's end, is not heard.
+    fn on_resolve(&mut self, cx: &mut Context<'_>, id: ConnectionId, question: Question) -> Option<Question> {
+        let _ = (cx, id);
+        Some(question)
     }
 
     /// A client that [reconnects](crate::connector::Reconnect) has lost its connection, or could not connect; after

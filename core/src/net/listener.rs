@@ -143,6 +143,11 @@ pub struct ListenOptions {
     /// ends at once, without an answer. Unix sockets are not counted. Default no limit: many people may sit
     /// behind one address.
     pub max_connections_per_address: Option<usize>,
+    /// Whether every connection begins with a header of the PROXY protocol, version 1 or 2, by a proxy in front:
+    /// before TLS, within the deadline of the opening handshake. Who it names is the connection's peer, and is
+    /// what `max_connections_per_address` counts. A connection without it is ended
+    /// ([`Handler::on_refused`](super::Handler::on_refused)). Default no: anybody could say to be anybody.
+    pub proxy_protocol: bool,
 }
 
 impl Default for ListenOptions {
@@ -153,6 +158,7 @@ impl Default for ListenOptions {
             heads: Heads::Parsed,
             max_connections: 64 << 10,
             max_connections_per_address: None,
+            proxy_protocol: false,
         }
     }
 }

@@ -122,7 +122,8 @@ fn place(inner: &mut Inner, index: usize, socket: Socket) {
     let Some(listening) = inner.listeners.get(index) else { return };
     let (options, mut handler) = (listening.options.clone(), listening.handler);
     let mut seat = listening.guests.enter();
-    if let Some(limit) = options.max_connections_per_address
+    // Who comes through a proxy is counted when it has said who.
+    if let Some(limit) = options.max_connections_per_address.filter(|_| !options.proxy_protocol)
         && let Some(source) = Source::of(&socket.peer())
     {
         if !listening.guests.count(source, limit) {
@@ -148,21 +149,35 @@ fn place(inner: &mut Inner, index: usize, socket: Socket) {
 }
 
 /// Makes an accepted socket a connection of this loop. One that cannot be is closed: its peer sees the end.
-fn welcome(inner: &mut Inner, options: &ListenOptions, socket: Socket, handler: HandlerId, seat: Seat) {
+fn welcome(inner: &mut Inner, options: &Arc<ListenOptions>, socket: Socket, handler: HandlerId, seat: Seat) {
     if inner.is_draining() || seat.is_over() {
         return;
     }
-    let transport = match &options.tls {
-        None => Ok(Transport::plain(socket)),
-        Some(tls) => Transport::tls_server(socket, tls),
+    let (transport, mode) = if options.proxy_protocol {
+        let raw = Raw::behind_proxy(options.clone(), inner.now);
+        (Ok(Transport::plain(socket)), Mode::Raw(Box::new(raw)))
+    } else {
+        (secure(socket, options), speak(options, inner.now))
     };
     let Ok(transport) = transport else { return };
-    let mode = match options.heads {
-        Heads::Parsed => Mode::WebSocket(Engine::server(options.config.clone(), inner.now)),
-        Heads::Raw => Mode::Raw(Box::new(Raw::with_head(options.config.clone(), inner.now))),
-    };
     if let Ok(id) = inner.insert(Connection::new(mode, Some(transport), Vec::new(), handler.0)) {
         inner.metrics.accepted.add(1);
         seat.settle(inner, id);
+    }
+}
+
+/// What carries the bytes of a listener's connection.
+pub(super) fn secure(socket: Socket, options: &ListenOptions) -> Result<Transport, Error> {
+    match &options.tls {
+        None => Ok(Transport::plain(socket)),
+        Some(tls) => Transport::tls_server(socket, tls),
+    }
+}
+
+/// What speaks on a listener's connection, which came at this time.
+pub(super) fn speak(options: &ListenOptions, since: Time) -> Mode {
+    match options.heads {
+        Heads::Parsed => Mode::WebSocket(Engine::server(options.config.clone(), since)),
+        Heads::Raw => Mode::Raw(Box::new(Raw::with_head(options.config.clone(), since))),
     }
 }

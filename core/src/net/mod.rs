@@ -17,6 +17,7 @@ mod inner;
 mod listener;
 mod listening;
 mod metrics;
+mod proxied;
 mod raw;
 mod remote;
 mod room;
@@ -38,5 +39,5 @@ pub use self::metrics::{FaultCounts, Metrics, RoundTrips};
 pub use self::remote::Remote;
 pub use self::server::{Server, ServerOptions};
 pub use crate::connector::{
-    Answer, ConnectOptions, Connecting, Found, ProxyChoice, Reconnect, Resolve, Step, SystemResolver,
+    Answer, ConnectOptions, Connecting, Found, ProxyChoice, Question, Reconnect, Resolve, Step, SystemResolver,
 };

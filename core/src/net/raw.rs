@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::context::ReadyState;
+use super::listener::ListenOptions;
 use crate::protocol::handshake::HeadFinder;
 use crate::protocol::{Config, Fault, Outbox, Time};
 
@@ -31,6 +32,8 @@ pub(super) enum Stage {
     Head(HeadFinder),
     /// The application's.
     Bytes,
+    /// Of a proxy's header; then the connection is what its listener, and the time since it came, make of it.
+    Proxied { options: Arc<ListenOptions>, since: Time },
     /// Nobody's: a head was refused, and its answer leaves.
     Refused,
 }
@@ -59,6 +62,12 @@ impl Raw {
         Raw { stage: Stage::Head(HeadFinder::default()), deadline, ..Raw::new(config) }
     }
 
+    /// A proxy's header first, which is read elsewhere; within the deadline of the opening handshake.
+    pub(super) fn behind_proxy(options: Arc<ListenOptions>, now: Time) -> Raw {
+        let raw = Raw::with_head(options.config.clone(), now);
+        Raw { stage: Stage::Proxied { options, since: now }, is_paused: true, ..raw }
+    }
+
     /// Takes what belongs to the head from the front of `bytes`: how many, and whether it is complete now.
     pub(super) fn push_head(&mut self, bytes: &[u8]) -> Result<(usize, bool), Fault> {
         let Stage::Head(finder) = &mut self.stage else { return Ok((0, false)) };
@@ -82,7 +91,7 @@ impl Raw {
 
     pub(super) fn ready_state(&self) -> ReadyState {
         match self.stage {
-            Stage::Head(_) => ReadyState::Connecting,
+            Stage::Head(_) | Stage::Proxied { .. } => ReadyState::Connecting,
             Stage::Bytes if self.is_finished => ReadyState::Closing,
             Stage::Bytes => ReadyState::Open,
             Stage::Refused => ReadyState::Closing,

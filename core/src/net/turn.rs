@@ -84,10 +84,11 @@ impl Turn<'_> {
         0
     }
 
-    /// A client's way to its socket; what was kept from earlier reads; what a command has made to tell.
+    /// A client's way to its socket; who has come through a proxy; what was kept from earlier reads; what a command has made to tell.
     #[cold]
     fn prelude(&mut self) {
         self.connect();
+        self.read_proxy_header();
         let Some(connection) = self.connection() else { return };
         if connection.unread.is_some() && !connection.is_read_blocked() {
             let mut unread = connection.unread.take().unwrap_or_default();
@@ -126,16 +127,21 @@ impl Turn<'_> {
         self.inner.metrics.tls_failures.add(is_tls.into());
         let Some(connection) = self.connection() else { return };
         let is_opening = connection.ready_state() == ReadyState::Connecting;
-        if !connection.is_announced || connection.is_told {
+        let is_announced = connection.is_announced;
+        if connection.is_told {
             return;
         }
         let error = match error {
             error if is_tls => Error::Tls(error.to_string()),
-            error if is_opening => Error::io("read the server's answer", error),
+            error if is_opening && is_announced => Error::io("read the server's answer", error),
             _ => return,
         };
         self.inner.clients.failed(self.id, &error);
-        self.handler.on_error(&mut Context { inner: self.inner, rest: &[] }, self.id, &error);
+        let cx = &mut Context { inner: self.inner, rest: &[] };
+        match is_announced {
+            true => self.handler.on_error(cx, self.id, &error),
+            false => self.handler.on_refused(cx, self.id, &error),
+        }
     }
 
     /// Runs the engine over `bytes` and tells the handler what comes of it.
@@ -187,7 +193,7 @@ impl Turn<'_> {
                 return;
             }
             match &raw.stage {
-                Stage::Refused => return,
+                Stage::Refused | Stage::Proxied { .. } => return,
                 Stage::Bytes => {
                     self.handler.on_bytes(&mut Context { inner: self.inner, rest: &[] }, id, bytes);
                     return;
@@ -437,7 +443,7 @@ fn decide(cx: &mut Context<'_>, id: ConnectionId, decision: Decision) {
 }
 
 /// `on_error` where there is a fault, then `on_close`, once; or a client's connection starts over.
-fn tell_close(handler: &mut dyn Handler, cx: &mut Context<'_>, id: ConnectionId, info: &mut CloseInfo) {
+pub(super) fn tell_close(handler: &mut dyn Handler, cx: &mut Context<'_>, id: ConnectionId, info: &mut CloseInfo) {
     if cx.inner.live(id).is_err() || clients::follows_redirect(cx.inner, id, info) {
         return;
     }
@@ -457,6 +463,8 @@ fn tell_close(handler: &mut dyn Handler, cx: &mut Context<'_>, id: ConnectionId,
         // Another thread that it tells of the end must find it so.
         cx.inner.show(id);
         handler.on_close(cx, id, info);
+    } else if let Some(fault) = &info.fault {
+        handler.on_refused(cx, id, &Error::Fault(fault.clone()));
     }
     if let Some(connection) = cx.inner.find(id) {
         connection.is_told = true;

@@ -106,6 +106,8 @@ pub enum Fault {
         /// The limit in force.
         limit: usize,
     },
+    /// What must begin with a header of the PROXY protocol does not; the text says what is wrong.
+    ProxyHeaderInvalid(&'static str),
 }
 
 impl Fault {
@@ -144,7 +146,8 @@ impl Fault {
             | Fault::WriteTimeout
             | Fault::PongTimeout
             | Fault::CloseTimeout
-            | Fault::SlowReader { .. } => CloseCode::ABNORMAL,
+            | Fault::SlowReader { .. }
+            | Fault::ProxyHeaderInvalid(_) => CloseCode::ABNORMAL,
         }
     }
 
@@ -184,7 +187,8 @@ impl Fault {
             | Fault::PongTimeout
             | Fault::WriteTimeout
             | Fault::CloseTimeout
-            | Fault::SlowReader { .. } => 0,
+            | Fault::SlowReader { .. }
+            | Fault::ProxyHeaderInvalid(_) => 0,
         }
     }
 }
@@ -244,6 +248,7 @@ rules! {
     CloseTimeout: "close-timeout",
     RedirectRefused: "redirect-refused",
     SlowReader: "slow-reader",
+    ProxyHeaderInvalid: "proxy-header-invalid",
 }
 
 impl fmt::Display for Fault {
@@ -308,6 +313,7 @@ impl fmt::Display for Fault {
             Fault::SlowReader { limit } => {
                 write!(f, "the peer reads too slowly: more than {limit} bytes would wait for it")
             }
+            Fault::ProxyHeaderInvalid(why) => write!(f, "no header of the PROXY protocol: {why}"),
         }
     }
 }

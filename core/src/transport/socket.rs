@@ -44,6 +44,11 @@ impl Socket {
         retry(|| recv(&self.0, &mut *buffer, RecvFlags::empty()).map(|(n, _)| n))
     }
 
+    /// The same, but what is read stays there to be read again.
+    pub(crate) fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        retry(|| recv(&self.0, &mut *buffer, RecvFlags::PEEK).map(|(n, _)| n))
+    }
+
     /// Writes from the front of the slices what the kernel takes, and says how many bytes.
     #[inline]
     pub fn write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {

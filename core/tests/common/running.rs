@@ -277,6 +277,10 @@ impl Handler for Told {
         }
     }
 
+    fn on_refused(&mut self, cx: &mut Context<'_>, id: ConnectionId, error: &Error) {
+        self.log.add(format!("refused {}: {error}", cx.peer(id).unwrap()));
+    }
+
     fn on_close(&mut self, cx: &mut Context<'_>, id: ConnectionId, info: &CloseInfo) {
         if let Some(hook) = &mut self.close {
             hook(cx, id, ());
@@ -344,6 +348,15 @@ impl Peer<TcpStream> {
 impl<S: Read + Write> Peer<S> {
     pub fn write(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).unwrap();
+    }
+
+    /// Whether the stream ends now, without a byte: however it ends.
+    pub fn stream_is_over(&mut self) -> bool {
+        match self.stream.read(&mut [0]) {
+            Ok(0) => true,
+            Err(error) => error.kind() == io::ErrorKind::ConnectionReset,
+            Ok(_) => false,
+        }
     }
 
     /// A masked frame.

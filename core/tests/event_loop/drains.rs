@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use linkspan::Error;
-use linkspan::net::{ConnectionId, DrainOptions, Handler, Listener, Server, ServerOptions};
+use linkspan::net::{ConnectionId, DrainOptions, Handler, ListenOptions, Listener, Server, ServerOptions};
 use linkspan::protocol::handshake::Accept;
 use linkspan::protocol::{CloseCode, Config, MessageKind};
 
@@ -180,7 +180,9 @@ fn nothing_that_was_accepted_for_sending_is_lost_in_a_drain() {
     let log = Log::default();
     let listener = Listener::tcp("127.0.0.1:0").unwrap();
     let address = listener.local_addr().socket_addr().unwrap();
-    let options = ServerOptions { loops: 2, ..ServerOptions::default() };
+    // A machine with much to do must not decide who is too slow.
+    let config = Arc::new(Config { close_timeout: 60_000, ..Config::default() });
+    let options = ServerOptions { loops: 2, listen: ListenOptions { config, ..ListenOptions::default() } };
     let names = Log::default();
     let make = |_| -> Box<dyn Handler> {
         let names = names.clone();

@@ -13,6 +13,7 @@ mod handshakes;
 mod hosts;
 mod metrics;
 mod pressure;
+mod proxied;
 mod raw;
 mod remote;
 mod server;

@@ -5,6 +5,7 @@ mod client;
 mod extensions;
 mod http;
 mod proxy;
+mod proxy_header;
 mod server;
 mod uri;
 
@@ -13,6 +14,7 @@ pub use self::client::{Answer, judge_answer, write_request};
 pub use self::extensions::{Extension, parse_extensions};
 pub use self::http::{HeadFinder, Headers, Request, Response, is_token};
 pub use self::proxy::{ConnectProxy, Progress, Proxy, ProxyKind, Socks5, Tunnel};
+pub use self::proxy_header::{MAX_PROXY_HEADER_BYTES, ProxyHeader};
 pub use self::server::{Accept, Offer, Reject, judge_request, write_accept, write_reject};
 pub use self::uri::Uri;
 

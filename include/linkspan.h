@@ -424,6 +424,52 @@ linkspan_status linkspan_tls_client_new(struct linkspan_tls **tls);
 // Thread: any.
 linkspan_status linkspan_tls_client_ca(struct linkspan_tls *tls, const char *file);
 
+// Trusts the certificates in this PEM file beside the system's store. Else as linkspan_tls_client_ca, which it
+// replaces as that replaces this.
+//
+// Thread: any.
+linkspan_status linkspan_tls_client_add_ca(struct linkspan_tls *tls, const char *file);
+
+// Who we are to servers that ask: a certificate chain and its private key, two PEM files, read at once.
+// LINKSPAN_TLS with a sentence that names the file when something is wrong with them; then nothing has changed.
+// Connections that were begun before keep what they were given, here and in the functions below.
+//
+// Thread: any.
+linkspan_status linkspan_tls_client_certificate(struct linkspan_tls *tls,
+                                                const char *certificate_file,
+                                                const char *key_file);
+
+// Pins a key: the server's own certificate must have it, or another that was pinned, beside being trusted.
+// `pin` is the SHA-256 of the certificate's SubjectPublicKeyInfo as browsers and curl write it, "sha256/" and
+// 44 characters of base64, ended by a NUL; LINKSPAN_TLS where it is not. Pin a second key that is kept in a safe:
+// without it a lost key cannot be replaced. on_error tells the pin of a server whose key is another.
+//
+// Thread: any.
+linkspan_status linkspan_tls_client_pin(struct linkspan_tls *tls,
+                                        const char *pin);
+
+// The name that is asked for (SNI) and that the server's certificate must bear, instead of the host in the URL: a
+// DNS name or an address, ended by a NUL. NULL: the host again.
+//
+// Thread: any.
+linkspan_status linkspan_tls_client_server_name(struct linkspan_tls *tls,
+                                                const char *name);
+
+// The application protocols (ALPN) that are offered, best first, `count` texts ended by a NUL; none with 0.
+// "http/1.1" otherwise, which is what a WebSocket's opening handshake speaks.
+//
+// Thread: any.
+linkspan_status linkspan_tls_client_alpn(struct linkspan_tls *tls, const char *const *protocols, size_t count);
+
+// Asks clients for a certificate by one of the issuers in this PEM file. With `is_required` those that show none
+// are refused; else they are let in, and linkspan_connection_peer_certificate tells. The file is read at once; on
+// failure nothing has changed. Servers that were made before keep what they were given.
+//
+// Thread: any.
+linkspan_status linkspan_tls_server_client_ca(struct linkspan_tls *tls,
+                                              const char *file,
+                                              bool is_required);
+
 // Frees it; servers and clients that were given it go on. NULL is fine.
 //
 // Thread: any.
@@ -1153,6 +1199,15 @@ linkspan_status linkspan_connection_peer(linkspan_connection connection,
                                          char *buffer,
                                          size_t capacity,
                                          size_t *length);
+
+// The peer's own TLS certificate, in DER form, where it showed one: a server's always, a client's where
+// linkspan_tls_server_client_ca asks for it. It was found to be trusted. `data` and `bytes` must not be NULL; what
+// they name lives until the callback returns. LINKSPAN_NOT_FOUND when there is none.
+//
+// Thread: callback.
+linkspan_status linkspan_connection_peer_certificate(linkspan_connection connection,
+                                                     const void **data,
+                                                     size_t *bytes);
 
 // Client: the HTTP status of the server's answer to the opening handshake, 101 when it agreed; 0 before the
 // answer, and for servers.

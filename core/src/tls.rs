@@ -11,6 +11,8 @@ mod explain;
 #[cfg(feature = "tls")]
 mod pem;
 #[cfg(feature = "tls")]
+mod pinned;
+#[cfg(feature = "tls")]
 mod provider;
 #[cfg(feature = "tls")]
 mod server;
@@ -19,6 +21,9 @@ mod without;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 
 #[cfg(feature = "tls")]
 pub use self::client::ClientTls;
@@ -30,6 +35,7 @@ pub use self::server::ServerTls;
 pub(crate) use self::server::take_server_name;
 #[cfg(not(feature = "tls"))]
 pub use self::without::{ClientTls, ServerTls};
+use crate::error::Error;
 
 /// The protocol that TLS is asked for (ALPN): WebSocket's opening handshake is HTTP/1.1.
 pub const ALPN_HTTP_1_1: &[u8] = b"http/1.1";
@@ -131,6 +137,42 @@ pub enum Roots {
     System,
     /// These certificates and no others.
     Only(Pem),
+    /// The system's own store, and these certificates too.
+    SystemAnd(Pem),
+}
+
+/// The key that a server's certificate must have: the SHA-256 of its SubjectPublicKeyInfo (RFC 7469 2.4).
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Pin([u8; 32]);
+
+impl Pin {
+    /// Reads `sha256/` and 44 characters of base64, as browsers and curl write it (`sha256//` too).
+    pub fn parse(text: &str) -> Result<Pin, Error> {
+        let digits = text.strip_prefix("sha256/");
+        // A slash is a digit too: curl's second one is told by the length.
+        let digits =
+            digits.map(|digits| if digits.len() == 45 { digits.strip_prefix('/').unwrap_or(digits) } else { digits });
+        let bytes = digits.and_then(|digits| STANDARD.decode(digits).ok());
+        let bytes: Option<[u8; 32]> = bytes.and_then(|bytes| bytes.try_into().ok());
+        bytes.map(Pin).ok_or_else(|| Error::Tls(format!("{text:?} is no pin: sha256/ and 44 characters of base64")))
+    }
+
+    /// Of a hash.
+    pub const fn from_sha256(hash: [u8; 32]) -> Pin {
+        Pin(hash)
+    }
+}
+
+impl fmt::Display for Pin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "sha256/{}", STANDARD.encode(self.0))
+    }
+}
+
+impl fmt::Debug for Pin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 /// What a [`ClientTls`] is made of.
@@ -145,10 +187,18 @@ pub struct ClientTlsOptions {
     pub server_name: Option<String>,
     /// Protocols to offer, best first. Default `http/1.1`.
     pub alpn: Vec<Vec<u8>>,
+    /// Keys of which the server's own certificate must have one, beside being trusted. Default none: any key.
+    pub pins: Vec<Pin>,
 }
 
 impl Default for ClientTlsOptions {
     fn default() -> Self {
-        ClientTlsOptions { roots: Roots::System, identity: None, server_name: None, alpn: vec![ALPN_HTTP_1_1.to_vec()] }
+        ClientTlsOptions {
+            roots: Roots::System,
+            identity: None,
+            server_name: None,
+            alpn: vec![ALPN_HTTP_1_1.to_vec()],
+            pins: Vec::new(),
+        }
     }
 }

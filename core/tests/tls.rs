@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use certificates::{Authority, Issued};
 use linkspan::tls::{
-    ClientCertificates, ClientTls, ClientTlsOptions, Identity, Pem, Roots, ServerTls, ServerTlsOptions,
+    ClientCertificates, ClientTls, ClientTlsOptions, Identity, Pem, Pin, Roots, ServerTls, ServerTlsOptions,
 };
 use linkspan::transport::{Socket, Transport};
 use rustls::pki_types::pem::PemObject;
@@ -639,4 +639,44 @@ fn a_server_needs_a_certificate() {
     let mut options = ServerTlsOptions::new(Authority::new("root").server(&["localhost"]).identity());
     options.identities.clear();
     assert_eq!(ServerTls::with_options(options).unwrap_err().to_string(), "TLS: a server needs a certificate");
+}
+
+#[test]
+fn a_pinned_key_must_be_the_servers_own() {
+    let (authority, another) = (Authority::new("root"), Authority::new("another"));
+    let issued = authority.server(&["localhost"]);
+    let pinned = |pins: &[Pin]| client_with(&authority, |options| options.pins = pins.to_vec());
+    let other = Pin::from_sha256([7; 32]);
+    let mut wrong = Pair::new(&server(&issued), &pinned(&[other]), "localhost");
+    wrong.settle();
+    wrong.client.fails_with("which is not pinned");
+    // The sentence tells the pin that would do.
+    let error = wrong.client.error.as_ref().unwrap().to_string();
+    let pin = error.split_whitespace().find(|word| word.starts_with("sha256/")).unwrap().trim_end_matches(',');
+    let pin = Pin::parse(pin).unwrap();
+    Pair::open(&server(&issued), &pinned(&[other, pin]), "localhost");
+
+    // What is sent along proves nothing, and neither does a key without trust.
+    let mut along = authority.server(&["localhost"]);
+    along.chain.push_str(&issued.chain);
+    let mut pair = Pair::new(&server(&along), &pinned(&[pin]), "localhost");
+    pair.settle();
+    pair.client.fails_with("which is not pinned");
+    let distrusting = client_with(&another, |options| options.pins = vec![pin]);
+    let mut pair = Pair::new(&server(&issued), &distrusting, "localhost");
+    pair.settle();
+    pair.client.fails_with("its issuer is unknown");
+}
+
+#[test]
+fn a_pin_reads_as_it_is_written() {
+    let pin = Pin::from_sha256([255; 32]);
+    let text = pin.to_string();
+    assert_eq!(text, "sha256///////////////////////////////////////////8=");
+    assert_eq!(Pin::parse(&text).unwrap(), pin);
+    // As curl writes it.
+    assert_eq!(Pin::parse(&text.replacen("sha256/", "sha256//", 1)).unwrap(), pin);
+    for bad in ["", "sha256", "sha256/", "sha256/8=", "sha1/AAAA", "SHA256/"] {
+        assert!(Pin::parse(bad).is_err(), "{bad:?}");
+    }
 }

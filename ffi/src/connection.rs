@@ -320,6 +320,30 @@ pub unsafe extern "C" fn linkspan_connection_peer(
     })
 }
 
+/// The peer's own TLS certificate, in DER form, where it showed one: a server's always, a client's where
+/// linkspan_tls_server_client_ca asks for it. It was found to be trusted. `data` and `bytes` must not be NULL; what
+/// they name lives until the callback returns. LINKSPAN_NOT_FOUND when there is none.
+///
+/// Thread: callback.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn linkspan_connection_peer_certificate(
+    connection: linkspan_connection,
+    data: *mut *const c_void,
+    bytes: *mut usize,
+) -> linkspan_status {
+    guard_connection(connection, || {
+        // SAFETY: the pointers are as the comment says.
+        let (data, bytes) = unsafe { (guard::Out::new(data)?, guard::Out::new(bytes)?) };
+        remote::ask(connection, |cx, id| {
+            let certificate = cx.transport(id).and_then(|transport| transport.peer_certificate());
+            let certificate = certificate.ok_or(Failure::bare(LINKSPAN_NOT_FOUND))?;
+            data.write(certificate.as_ptr().cast());
+            bytes.write(certificate.len());
+            Ok(LINKSPAN_OK)
+        })
+    })
+}
+
 /// Client: the HTTP status of the server's answer to the opening handshake, 101 when it agreed; 0 before the
 /// answer, and for servers.
 ///

@@ -192,6 +192,15 @@ pub(crate) unsafe fn optional_string<'a>(text: *const c_char) -> Result<Option<&
     utf8(unsafe { CStr::from_ptr(text) }.to_bytes()).map(Some)
 }
 
+/// `count` texts that each end with a NUL.
+///
+/// # Safety
+/// As for [`values`], and for [`string`] each.
+pub(crate) unsafe fn strings<'a>(first: *const *const c_char, count: usize) -> Result<Vec<&'a str>, Failure> {
+    // SAFETY: the caller's duty.
+    unsafe { values(first, count)?.iter().map(|text| string(*text)).collect() }
+}
+
 fn utf8(bytes: &[u8]) -> Result<&str, Failure> {
     str::from_utf8(bytes).map_err(|bad| {
         Failure::new(LINKSPAN_INVALID_UTF8, format!("the text is not valid UTF-8 at byte {}", bad.valid_up_to()))

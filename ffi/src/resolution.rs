@@ -40,8 +40,8 @@ pub unsafe extern "C" fn linkspan_resolution_answer(
 ) -> linkspan_status {
     guard(|| {
         // SAFETY: the pointers are as the comment says.
-        let addresses = unsafe { guard::values(addresses, count)?.iter().map(|text| address(*text)) };
-        let addresses: Vec<IpAddr> = addresses.collect::<Result<_, _>>()?;
+        let addresses = unsafe { guard::strings(addresses, count) }?;
+        let addresses: Vec<IpAddr> = addresses.into_iter().map(address).collect::<Result<_, _>>()?;
         let Question { answer, port, .. } = take(resolution)?;
         answer(Ok(addresses.into_iter().map(|address| SocketAddr::new(address, port)).collect()));
         Ok(LINKSPAN_OK)
@@ -92,11 +92,7 @@ fn take(resolution: linkspan_resolution) -> Result<Question, Failure> {
     Ok(question)
 }
 
-/// # Safety
-/// NULL, or ended by a NUL.
-unsafe fn address(text: *const c_char) -> Result<IpAddr, Failure> {
-    // SAFETY: the caller's duty.
-    let text = unsafe { guard::string(text) }?;
+fn address(text: &str) -> Result<IpAddr, Failure> {
     text.parse().map_err(|_| Failure::new(LINKSPAN_INVALID_ARGUMENT, format!("{text:?} is no address in numbers")))
 }
 

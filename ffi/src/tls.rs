@@ -7,7 +7,9 @@
 use std::ffi::c_char;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use linkspan::tls::{ClientTls, ClientTlsOptions, Identity, Pem, Roots, ServerTls, ServerTlsOptions};
+use linkspan::tls::{
+    ClientCertificates, ClientTls, ClientTlsOptions, Identity, Pem, Pin, Roots, ServerTls, ServerTlsOptions,
+};
 
 use crate::guard::{self, Out, Outcome, guard};
 use crate::result::{Failure, LINKSPAN_INVALID_ARGUMENT, LINKSPAN_OK, LINKSPAN_UNSUPPORTED, linkspan_status};
@@ -16,8 +18,15 @@ use crate::result::{Failure, LINKSPAN_INVALID_ARGUMENT, LINKSPAN_OK, LINKSPAN_UN
 pub struct linkspan_tls(Mutex<Side>);
 
 enum Side {
-    Server { options: ServerTlsOptions, made: Arc<ServerTls> },
-    Client(Option<Arc<ClientTls>>),
+    Server {
+        options: ServerTlsOptions,
+        made: Arc<ServerTls>,
+    },
+    /// Made when it is first needed: until then the system's store is not.
+    Client {
+        options: ClientTlsOptions,
+        made: Option<Arc<ClientTls>>,
+    },
 }
 
 /// A server's side: the certificate chain and its private key, two PEM files. The files are read at once;
@@ -54,12 +63,7 @@ pub unsafe extern "C" fn linkspan_tls_add_certificate(
     guard(|| {
         // SAFETY: the pointers are as the comment says.
         let (tls, identity) = unsafe { (guard::reference(tls)?, identity(certificate_file, key_file)?) };
-        let Side::Server { options, made } = &mut *lock(tls) else { return Err(not_a_servers()) };
-        let mut more = options.clone();
-        more.identities.push(identity);
-        *made = Arc::new(ServerTls::with_options(more.clone())?);
-        *options = more;
-        Ok(LINKSPAN_OK)
+        change_server(tls, |options| options.identities.push(identity))
     })
 }
 
@@ -88,7 +92,7 @@ pub unsafe extern "C" fn linkspan_tls_client_new(tls: *mut *mut linkspan_tls) ->
         // SAFETY: the pointer is as the comment says.
         let out = unsafe { Out::new(tls) }?;
         is_built_in()?;
-        hand_out(Side::Client(None), out)
+        hand_out(Side::Client { options: ClientTlsOptions::default(), made: None }, out)
     })
 }
 
@@ -101,10 +105,110 @@ pub unsafe extern "C" fn linkspan_tls_client_ca(tls: *mut linkspan_tls, file: *c
     guard(|| {
         // SAFETY: the pointers are as the comment says.
         let (tls, file) = unsafe { (guard::reference(tls)?, guard::string(file)?) };
-        let Side::Client(made) = &mut *lock(tls) else { return Err(not_a_clients()) };
-        let options = ClientTlsOptions { roots: Roots::Only(Pem::file(file)), ..ClientTlsOptions::default() };
-        *made = Some(Arc::new(ClientTls::with_options(options)?));
-        Ok(LINKSPAN_OK)
+        change_client(tls, |options| options.roots = Roots::Only(Pem::file(file)))
+    })
+}
+
+/// Trusts the certificates in this PEM file beside the system's store. Else as linkspan_tls_client_ca, which it
+/// replaces as that replaces this.
+///
+/// Thread: any.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn linkspan_tls_client_add_ca(tls: *mut linkspan_tls, file: *const c_char) -> linkspan_status {
+    guard(|| {
+        // SAFETY: the pointers are as the comment says.
+        let (tls, file) = unsafe { (guard::reference(tls)?, guard::string(file)?) };
+        change_client(tls, |options| options.roots = Roots::SystemAnd(Pem::file(file)))
+    })
+}
+
+/// Who we are to servers that ask: a certificate chain and its private key, two PEM files, read at once.
+/// LINKSPAN_TLS with a sentence that names the file when something is wrong with them; then nothing has changed.
+/// Connections that were begun before keep what they were given, here and in the functions below.
+///
+/// Thread: any.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn linkspan_tls_client_certificate(
+    tls: *mut linkspan_tls,
+    certificate_file: *const c_char,
+    key_file: *const c_char,
+) -> linkspan_status {
+    guard(|| {
+        // SAFETY: the pointers are as the comment says.
+        let (tls, identity) = unsafe { (guard::reference(tls)?, identity(certificate_file, key_file)?) };
+        change_client(tls, |options| options.identity = Some(identity))
+    })
+}
+
+/// Pins a key: the server's own certificate must have it, or another that was pinned, beside being trusted.
+/// `pin` is the SHA-256 of the certificate's SubjectPublicKeyInfo as browsers and curl write it, "sha256/" and
+/// 44 characters of base64, ended by a NUL; LINKSPAN_TLS where it is not. Pin a second key that is kept in a safe:
+/// without it a lost key cannot be replaced. on_error tells the pin of a server whose key is another.
+///
+/// Thread: any.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn linkspan_tls_client_pin(tls: *mut linkspan_tls, pin: *const c_char) -> linkspan_status {
+    guard(|| {
+        // SAFETY: the pointers are as the comment says.
+        let (tls, pin) = unsafe { (guard::reference(tls)?, Pin::parse(guard::string(pin)?)?) };
+        change_client(tls, |options| options.pins.push(pin))
+    })
+}
+
+/// The name that is asked for (SNI) and that the server's certificate must bear, instead of the host in the URL: a
+/// DNS name or an address, ended by a NUL. NULL: the host again.
+///
+/// Thread: any.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn linkspan_tls_client_server_name(
+    tls: *mut linkspan_tls,
+    name: *const c_char,
+) -> linkspan_status {
+    guard(|| {
+        // SAFETY: the pointers are as the comment says.
+        let (tls, name) = unsafe { (guard::reference(tls)?, guard::optional_string(name)?) };
+        change_client(tls, |options| options.server_name = name.map(str::to_owned))
+    })
+}
+
+/// The application protocols (ALPN) that are offered, best first, `count` texts ended by a NUL; none with 0.
+/// "http/1.1" otherwise, which is what a WebSocket's opening handshake speaks.
+///
+/// Thread: any.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn linkspan_tls_client_alpn(
+    tls: *mut linkspan_tls,
+    protocols: *const *const c_char,
+    count: usize,
+) -> linkspan_status {
+    guard(|| {
+        // SAFETY: the pointers are as the comment says.
+        let (tls, protocols) = unsafe { (guard::reference(tls)?, guard::strings(protocols, count)?) };
+        change_client(tls, |options| {
+            options.alpn = protocols.into_iter().map(|name| name.as_bytes().to_vec()).collect()
+        })
+    })
+}
+
+/// Asks clients for a certificate by one of the issuers in this PEM file. With `is_required` those that show none
+/// are refused; else they are let in, and linkspan_connection_peer_certificate tells. The file is read at once; on
+/// failure nothing has changed. Servers that were made before keep what they were given.
+///
+/// Thread: any.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn linkspan_tls_server_client_ca(
+    tls: *mut linkspan_tls,
+    file: *const c_char,
+    is_required: bool,
+) -> linkspan_status {
+    guard(|| {
+        // SAFETY: the pointers are as the comment says.
+        let (tls, file) = unsafe { (guard::reference(tls)?, guard::string(file)?) };
+        let issuers = Pem::file(file);
+        change_server(tls, |options| {
+            options.client_certificates =
+                if is_required { ClientCertificates::Required(issuers) } else { ClientCertificates::Optional(issuers) };
+        })
     })
 }
 
@@ -131,7 +235,7 @@ pub(crate) unsafe fn server(tls: *const linkspan_tls) -> Result<Option<Arc<Serve
     // SAFETY: the caller's duty.
     match &*lock(unsafe { guard::reference(tls) }?) {
         Side::Server { made, .. } => Ok(Some(made.clone())),
-        Side::Client(_) => Err(not_a_servers()),
+        Side::Client { .. } => Err(not_a_servers()),
     }
 }
 
@@ -145,8 +249,10 @@ pub(crate) unsafe fn client(tls: *const linkspan_tls) -> Result<Option<Arc<Clien
     }
     // SAFETY: the caller's duty.
     match &mut *lock(unsafe { guard::reference(tls) }?) {
-        Side::Client(Some(made)) => Ok(Some(made.clone())),
-        Side::Client(made) => Ok(Some(made.insert(ClientTls::system()?).clone())),
+        Side::Client { made: Some(made), .. } => Ok(Some(made.clone())),
+        Side::Client { options, made } => {
+            Ok(Some(made.insert(Arc::new(ClientTls::with_options(options.clone())?)).clone()))
+        }
         Side::Server { .. } => Err(not_a_clients()),
     }
 }
@@ -156,6 +262,26 @@ pub(crate) unsafe fn client(tls: *const linkspan_tls) -> Result<Option<Arc<Clien
 unsafe fn identity(certificate_file: *const c_char, key_file: *const c_char) -> Result<Identity, Failure> {
     // SAFETY: the caller's duty.
     unsafe { Ok(Identity::files(guard::string(certificate_file)?, guard::string(key_file)?)) }
+}
+
+/// Changes a server's options, where the new ones can be used.
+fn change_server(tls: &linkspan_tls, change: impl FnOnce(&mut ServerTlsOptions)) -> Outcome {
+    let Side::Server { options, made } = &mut *lock(tls) else { return Err(not_a_servers()) };
+    let mut changed = options.clone();
+    change(&mut changed);
+    *made = Arc::new(ServerTls::with_options(changed.clone())?);
+    *options = changed;
+    Ok(LINKSPAN_OK)
+}
+
+/// The same of a client's.
+fn change_client(tls: &linkspan_tls, change: impl FnOnce(&mut ClientTlsOptions)) -> Outcome {
+    let Side::Client { options, made } = &mut *lock(tls) else { return Err(not_a_clients()) };
+    let mut changed = options.clone();
+    change(&mut changed);
+    ClientTls::check(&changed)?;
+    (*options, *made) = (changed, None);
+    Ok(LINKSPAN_OK)
 }
 
 fn hand_out(side: Side, out: Out<*mut linkspan_tls>) -> Outcome {

@@ -173,6 +173,11 @@ static inline long long call_linkspan_connection_peer(linkspan_connection connec
     return linkspan_connection_peer(connection, call_buffer, sizeof call_buffer, &call_size);
 }
 
+static inline long long call_linkspan_connection_peer_certificate(linkspan_connection connection) {
+    (void)connection;
+    return linkspan_connection_peer_certificate(connection, &call_pointer, &call_size);
+}
+
 static inline long long call_linkspan_connection_response_status(linkspan_connection connection) {
     (void)connection;
     return (long long)linkspan_connection_response_status(connection);
@@ -318,6 +323,7 @@ static const struct call calls[] = {
     {"linkspan_connection_protocol", 1, 0, 1, 0, call_linkspan_connection_protocol},
     {"linkspan_connection_extensions", 1, 0, 1, 0, call_linkspan_connection_extensions},
     {"linkspan_connection_peer", 1, 0, 1, 0, call_linkspan_connection_peer},
+    {"linkspan_connection_peer_certificate", 1, 0, 1, 0, call_linkspan_connection_peer_certificate},
     {"linkspan_connection_response_status", 1, 0, 0, 0, call_linkspan_connection_response_status},
     {"linkspan_connection_response_header", 1, 0, 1, 0, call_linkspan_connection_response_header},
     {"linkspan_connection_response_body", 1, 0, 1, 0, call_linkspan_connection_response_body},

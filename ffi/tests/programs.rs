@@ -59,6 +59,7 @@ programs! {
     threads: "ffi/tests/threads.c",
     tls: "ffi/tests/tls.c",
     wrong_thread: "ffi/tests/wrong_thread.c",
+    trust: "ffi/tests/trust.c",
     topics: "ffi/tests/topics.c",
 }
 

@@ -9,6 +9,7 @@ use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, RootCertStore, SignatureScheme};
 
 use super::pem::{certified_key, roots};
+use super::pinned::Pinned;
 use super::provider::provider;
 use super::{ClientTlsOptions, Roots};
 use crate::error::Error;
@@ -38,14 +39,26 @@ impl ClientTls {
 
     /// All choices. Fails with one sentence that names the file or the name at fault.
     pub fn with_options(options: ClientTlsOptions) -> Result<ClientTls, Error> {
-        let roots = match &options.roots {
+        ClientTls::check(&options)?;
+        let trusted = match &options.roots {
             Roots::System => system_roots()?,
             Roots::Only(pem) => Arc::new(roots(pem)?),
+            Roots::SystemAnd(pem) => {
+                let mut both = roots(pem)?;
+                // Without a system's store there are still these.
+                both.roots.extend(system_roots().iter().flat_map(|system| system.roots.iter().cloned()));
+                Arc::new(both)
+            }
         };
         let builder = ClientConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
-            .map_err(|error| Error::Tls(error.to_string()))?
-            .with_root_certificates(roots);
+            .map_err(|error| Error::Tls(error.to_string()))?;
+        let builder = match options.pins.is_empty() {
+            true => builder.with_root_certificates(trusted),
+            false => {
+                builder.dangerous().with_custom_certificate_verifier(Arc::new(Pinned::new(trusted, options.pins)?))
+            }
+        };
         let mut config = match &options.identity {
             None => builder.with_no_client_auth(),
             Some(identity) => builder.with_client_cert_resolver(Arc::new(Shown(certified_key(identity)?))),
@@ -53,6 +66,19 @@ impl ClientTls {
         config.alpn_protocols = options.alpn;
         let server_name = options.server_name.as_deref().map(parse_name).transpose()?;
         Ok(ClientTls { config: Arc::new(config), server_name })
+    }
+
+    /// Whether these options can be used, as far as they tell that themselves: the system's store is not looked at.
+    pub fn check(options: &ClientTlsOptions) -> Result<(), Error> {
+        if let Roots::Only(pem) | Roots::SystemAnd(pem) = &options.roots {
+            roots(pem)?;
+        }
+        options.identity.as_ref().map(certified_key).transpose()?;
+        options.server_name.as_deref().map(parse_name).transpose()?;
+        match options.alpn.iter().find(|name| name.is_empty() || name.len() > 255) {
+            Some(_) => Err(Error::Tls("a protocol's name (ALPN) has 1 to 255 bytes".into())),
+            None => Ok(()),
+        }
     }
 
     /// The same trust for a server that we did not mean: it is shown no certificate of ours, and bears its own

@@ -66,6 +66,7 @@ fn certificate(error: &CertificateError, who: Who) -> String {
         CertificateError::Other(error) if error.to_string().contains("CaUsedAsEndEntity") => {
             format!("{its} is an issuer's own (CA:TRUE); a {} needs one with CA:FALSE", who.name())
         }
+        CertificateError::Other(error) => format!("{its} cannot be accepted: {error}"),
         other => format!("{its} cannot be accepted: {other}"),
     }
 }

@@ -18,3 +18,10 @@ pub(super) fn provider() -> Arc<CryptoProvider> {
 pub(super) fn ticketer() -> Result<Arc<dyn ProducesTickets>, rustls::Error> {
     chosen::Ticketer::new()
 }
+
+/// The hash of these bytes.
+pub(super) fn sha256(bytes: &[u8]) -> [u8; 32] {
+    use chosen::cipher_suite::TLS13_AES_128_GCM_SHA256;
+    let suite = TLS13_AES_128_GCM_SHA256.tls13().expect("it is a suite of TLS 1.3");
+    suite.common.hash_provider.hash(bytes).as_ref().try_into().expect("SHA-256 has 32 bytes")
+}

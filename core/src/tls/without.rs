@@ -45,6 +45,11 @@ impl ClientTls {
         Err(absent())
     }
 
+    /// Fails: this build is without TLS.
+    pub fn check(_: &ClientTlsOptions) -> Result<(), Error> {
+        Err(absent())
+    }
+
     pub(crate) fn for_another_origin(&self) -> ClientTls {
         match *self {}
     }

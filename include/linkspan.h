@@ -221,9 +221,12 @@ typedef int32_t linkspan_feature;
 // How much a log message matters; see linkspan_set_log.
 typedef int32_t linkspan_log_level;
 
-// Where log messages go. `message` is one line without its end and lives until the function returns;
-// payload is never in it. `connection.id` is 0 when the message is about no connection. Called on any
-// thread, also on several at once.
+// Where log messages go. `message` is one sentence on one line, without its end, and lives until the function
+// returns. Never in it are payload, of any frame, the reasons of close frames too; headers; user names and
+// passwords; the path and query of a URL. `connection.id` is 0 when the message is about no connection.
+//
+// Called on any thread, also on several at once. Everything of this library may be called inside; what that
+// causes on the same thread is not logged.
 typedef void (*linkspan_log_function)(void *user,
                                       linkspan_log_level level,
                                       linkspan_connection connection,
@@ -235,16 +238,17 @@ typedef void (*linkspan_log_function)(void *user,
 // permessage-deflate (RFC 7692).
 #define LINKSPAN_FEATURE_DEFLATE 2
 
-// A bug in the library, or something that it could not go on without.
+// A bug in the library.
 #define LINKSPAN_LOG_ERROR 1
 
-// A peer broke a rule, or a connection failed.
+// A peer broke a rule, a handshake failed, nobody answered, a slow reader misses messages, accepting failed,
+// certificates could not be read again.
 #define LINKSPAN_LOG_WARNING 2
 
-// Servers start, drain and stop.
+// Listening begins, pauses and ends; a drain; certificates were read again.
 #define LINKSPAN_LOG_INFO 3
 
-// Connections open and close.
+// Connections open and close; the application refuses a request.
 #define LINKSPAN_LOG_DEBUG 4
 
 // LINKSPAN_ABI_VERSION of the library that runs.
@@ -262,13 +266,15 @@ const char *linkspan_version(void);
 // Thread: any.
 bool linkspan_has(linkspan_feature feature);
 
-// Sends log messages up to `level` to `function`, for the whole process; NULL, as in the beginning,
-// sends them nowhere. The library never writes to standard output or standard error.
+// Sends log messages up to `level` to `function`, for the whole process; NULL, or a level of 0, as in the
+// beginning, sends them nowhere. Nothing is told of single messages, at no level. The library never writes to standard output or standard error.
 //
 // When this returns, the function given before may still be running on other threads.
 //
 // Thread: any.
-linkspan_status linkspan_set_log(linkspan_log_function function, void *user, linkspan_log_level level);
+linkspan_status linkspan_set_log(linkspan_log_function function,
+                                 void *user,
+                                 linkspan_log_level level);
 
 // ----------------------------------------------------------------------------
 // Limits and wishes

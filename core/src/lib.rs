@@ -16,7 +16,7 @@
 //!   [`Remote`](net::Remote)), and [`Server`](net::Server): N loops that serve one address.
 //! - [`blocking`] drives one connection on whatever threads call it: [`WebSocket`](blocking::WebSocket).
 //! - [`transport`], [`tls`] and [`connector`] are what both stand on: bytes in and out without waiting, and
-//!   the way from a URL to a socket.
+//!   the way from a URL to a socket; [`log`] is where all of them tell what happens.
 //!
 //! Three small programs show the three ways: `examples/echo_loop.rs`, `echo_blocking.rs`, `echo_by_hand.rs`.
 //!
@@ -27,6 +27,7 @@ pub mod blocking;
 mod clock;
 pub mod connector;
 mod error;
+pub mod log;
 pub mod net;
 pub mod protocol;
 mod thread;

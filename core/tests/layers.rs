@@ -168,12 +168,13 @@ const KNOWS: &[(&str, &[&str])] = &[
     ("protocol", &[]),
     ("clock", &["protocol"]),
     ("thread", &[]),
+    ("log", &[]),
     ("error", &["protocol"]),
-    ("tls", &["error"]),
+    ("tls", &["error", "log"]),
     ("transport", &["error", "tls"]),
     ("connector", &["error", "protocol", "thread", "tls", "transport"]),
     ("blocking", &["clock", "connector", "error", "protocol", "tls", "transport"]),
-    ("net", &["clock", "connector", "error", "protocol", "thread", "tls", "transport"]),
+    ("net", &["clock", "connector", "error", "log", "protocol", "thread", "tls", "transport"]),
 ];
 
 /// Parts of the engine that name nothing of it but this.

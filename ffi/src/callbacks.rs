@@ -17,7 +17,6 @@ use linkspan::protocol::{CloseInfo, MessageKind, Side};
 use crate::bytes::{kind_number, linkspan_connection, linkspan_message_kind, linkspan_text};
 use crate::changes::{Changes, Entry};
 use crate::guard::{self, Grows, User};
-use crate::library::{LINKSPAN_LOG_DEBUG, LINKSPAN_LOG_WARNING, log, logs};
 use crate::remote;
 use crate::request::linkspan_request;
 use crate::resolution::{self, linkspan_resolution};
@@ -274,9 +273,6 @@ impl Handler for Callbacks {
     }
 
     fn on_open(&mut self, cx: &mut Context<'_>, id: ConnectionId) {
-        if logs(LINKSPAN_LOG_DEBUG) {
-            log(LINKSPAN_LOG_DEBUG, id.into(), "open");
-        }
         self.tell_event(cx, id, Entry::Open, |table| table.on_open);
     }
 
@@ -334,7 +330,6 @@ impl Handler for Callbacks {
 
     fn on_error(&mut self, cx: &mut Context<'_>, id: ConnectionId, error: &Error) {
         let message = error.to_string();
-        log(LINKSPAN_LOG_WARNING, id.into(), &message);
         let told = told(error, &message);
         // SAFETY: C's own function for these arguments; the error lives until it returns.
         self.tell(
@@ -348,17 +343,7 @@ impl Handler for Callbacks {
         );
     }
 
-    fn on_refused(&mut self, cx: &mut Context<'_>, id: ConnectionId, error: &Error) {
-        if logs(LINKSPAN_LOG_WARNING) {
-            let peer = cx.peer(id).map_or_else(String::new, |peer| format!(" from {peer}"));
-            log(LINKSPAN_LOG_WARNING, id.into(), &format!("refused a connection{peer}: {error}"));
-        }
-    }
-
     fn on_reconnect(&mut self, cx: &mut Context<'_>, id: ConnectionId, info: &CloseInfo, delay: Duration) {
-        if logs(LINKSPAN_LOG_DEBUG) {
-            log(LINKSPAN_LOG_DEBUG, id.into(), &format!("lost with {}, again in {} ms", info.code, delay.as_millis()));
-        }
         let (told, delay) = (linkspan_close_info::from(info), delay.as_millis().try_into().unwrap_or(u64::MAX));
         // SAFETY: C's own function for these arguments; the info lives until it returns.
         self.tell(
@@ -385,9 +370,6 @@ impl Handler for Callbacks {
     }
 
     fn on_close(&mut self, cx: &mut Context<'_>, id: ConnectionId, info: &CloseInfo) {
-        if logs(LINKSPAN_LOG_DEBUG) {
-            log(LINKSPAN_LOG_DEBUG, id.into(), &format!("closed with {}", info.code));
-        }
         let told = linkspan_close_info::from(info);
         // SAFETY: C's own function for these arguments; the info lives until it returns.
         self.tell(

@@ -14,6 +14,7 @@ use std::time::Duration;
 use std::{ptr, slice};
 
 use linkspan::Error;
+use linkspan::log;
 use linkspan::net::{Context, EventLoop, Metrics, Remote};
 use linkspan::protocol::{CloseCode, MessageKind};
 
@@ -221,6 +222,8 @@ impl linkspan_loop {
 
     /// The loop between two turns, for its own thread.
     fn idle<T>(&self, ask: impl FnOnce(&mut EventLoop) -> T) -> Result<T, Failure> {
+        // The log function may turn the loop: only once nobody has it.
+        let _hold = log::hold();
         let last = self.last_runner.load(Ordering::Relaxed);
         if last != 0 && last != this_thread() {
             return Err(Failure::wrong_thread());

@@ -3,13 +3,15 @@
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::mem::MaybeUninit;
+use std::ops::{Deref, DerefMut};
 use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd};
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::{Arc, Once};
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 use std::{ptr, slice, str};
 
+use linkspan::log::{self, Level};
+
 use crate::bytes::linkspan_connection;
-use crate::library::{LINKSPAN_LOG_ERROR, log};
 use crate::result::{
     Failure, LINKSPAN_INVALID_ARGUMENT, LINKSPAN_INVALID_UTF8, LINKSPAN_OK, LINKSPAN_PANIC, LINKSPAN_TRUNCATED,
     LINKSPAN_UNSUPPORTED, linkspan_status, remember,
@@ -69,9 +71,39 @@ pub(crate) fn prepare() {
             if cfg!(test) {
                 eprintln!("{info}");
             }
-            log(LINKSPAN_LOG_ERROR, linkspan_connection { id: 0 }, &format!("a bug in linkspan: {info}"));
+            let place = info.location().map(ToString::to_string).unwrap_or_default();
+            // What was put together at run time may quote a peer's data.
+            let text = info.payload().downcast_ref::<&str>().copied().unwrap_or("see linkspan_last_error");
+            log::tell(Level::Error, 0, format_args!("a bug in linkspan at {place}: {text}"));
         }));
     });
+}
+
+/// A lock, and its owner's log messages wait as long: the log function may call what asks for the same lock.
+pub(crate) struct Locked<'a, T> {
+    /// Dropped first.
+    value: MutexGuard<'a, T>,
+    _hold: log::Hold,
+}
+
+/// Waits for the lock.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> Locked<'_, T> {
+    let hold = log::hold();
+    Locked { value: mutex.lock().unwrap_or_else(PoisonError::into_inner), _hold: hold }
+}
+
+impl<T> Deref for Locked<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+impl<T> DerefMut for Locked<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.value
+    }
 }
 
 /// A pointer of the caller's that C hands back to it, from whichever thread the library's promises name.
@@ -349,7 +381,7 @@ pub(crate) unsafe fn borrowed_fd<'a>(fd: c_int) -> Option<BorrowedFd<'a>> {
 mod tests {
     use super::*;
     use crate::config::linkspan_config;
-    use crate::library::linkspan_set_log;
+    use crate::library::{LINKSPAN_LOG_ERROR, linkspan_set_log};
     use crate::result::linkspan_last_error;
 
     #[test]

@@ -1,7 +1,8 @@
 //! The library
 
 use std::ffi::{c_char, c_void};
-use std::sync::RwLock;
+
+use linkspan::log::{self, Level, Record};
 
 use crate::bytes::{linkspan_connection, linkspan_text};
 use crate::guard::{User, guard};
@@ -23,21 +24,25 @@ pub const LINKSPAN_FEATURE_DEFLATE: linkspan_feature = 2;
 /// How much a log message matters; see linkspan_set_log.
 pub type linkspan_log_level = i32;
 
-/// A bug in the library, or something that it could not go on without.
+/// A bug in the library.
 pub const LINKSPAN_LOG_ERROR: linkspan_log_level = 1;
 
-/// A peer broke a rule, or a connection failed.
+/// A peer broke a rule, a handshake failed, nobody answered, a slow reader misses messages, accepting failed,
+/// certificates could not be read again.
 pub const LINKSPAN_LOG_WARNING: linkspan_log_level = 2;
 
-/// Servers start, drain and stop.
+/// Listening begins, pauses and ends; a drain; certificates were read again.
 pub const LINKSPAN_LOG_INFO: linkspan_log_level = 3;
 
-/// Connections open and close.
+/// Connections open and close; the application refuses a request.
 pub const LINKSPAN_LOG_DEBUG: linkspan_log_level = 4;
 
-/// Where log messages go. `message` is one line without its end and lives until the function returns;
-/// payload is never in it. `connection.id` is 0 when the message is about no connection. Called on any
-/// thread, also on several at once.
+/// Where log messages go. `message` is one sentence on one line, without its end, and lives until the function
+/// returns. Never in it are payload, of any frame, the reasons of close frames too; headers; user names and
+/// passwords; the path and query of a URL. `connection.id` is 0 when the message is about no connection.
+///
+/// Called on any thread, also on several at once. Everything of this library may be called inside; what that
+/// causes on the same thread is not logged.
 pub type linkspan_log_function = Option<
     unsafe extern "C" fn(
         user: *mut c_void,
@@ -74,8 +79,8 @@ pub extern "C" fn linkspan_has(feature: linkspan_feature) -> bool {
     built_in.contains(&(feature, true))
 }
 
-/// Sends log messages up to `level` to `function`, for the whole process; NULL, as in the beginning,
-/// sends them nowhere. The library never writes to standard output or standard error.
+/// Sends log messages up to `level` to `function`, for the whole process; NULL, or a level of 0, as in the
+/// beginning, sends them nowhere. Nothing is told of single messages, at no level. The library never writes to standard output or standard error.
 ///
 /// When this returns, the function given before may still be running on other threads.
 ///
@@ -87,32 +92,38 @@ pub unsafe extern "C" fn linkspan_set_log(
     level: linkspan_log_level,
 ) -> linkspan_status {
     guard(|| {
-        let mut log = LOG.write().unwrap_or_else(|poisoned| poisoned.into_inner());
-        *log = function.map(|function| Log { function, user: User(user), level });
+        match (function, level_of(level)) {
+            (Some(function), Some(level)) => {
+                let log = Log { function, user: User(user) };
+                log::listen(level, move |record| log.tell(record));
+            }
+            (None, _) | (_, None) => log::silence(),
+        }
         Ok(LINKSPAN_OK)
     })
 }
 
-#[derive(Clone, Copy)]
+/// C's log function.
 struct Log {
     function: unsafe extern "C" fn(*mut c_void, linkspan_log_level, linkspan_connection, linkspan_text),
     user: User,
-    level: linkspan_log_level,
 }
 
-static LOG: RwLock<Option<Log>> = RwLock::new(None);
-
-/// Whether a message of this level would be heard.
-pub(crate) fn logs(level: linkspan_log_level) -> bool {
-    LOG.read().is_ok_and(|log| log.is_some_and(|log| level <= log.level))
-}
-
-/// Tells the log callback, when there is one that wants this level.
-pub(crate) fn log(level: linkspan_log_level, connection: linkspan_connection, message: &str) {
-    // Copied out: no lock is held while the caller's function runs.
-    let heard = LOG.read().map_or(None, |log| *log);
-    if let Some(log) = heard.filter(|log| level <= log.level) {
+impl Log {
+    fn tell(&self, record: &Record<'_>) {
+        let (level, connection) = (record.level as linkspan_log_level, linkspan_connection { id: record.connection });
         // SAFETY: linkspan_set_log was given this function for these arguments.
-        unsafe { (log.function)(log.user.0, level, connection, message.into()) }
+        unsafe { (self.function)(self.user.0, level, connection, record.message.into()) }
     }
+}
+
+/// None: nothing is to be heard.
+fn level_of(level: linkspan_log_level) -> Option<Level> {
+    Some(match level {
+        ..LINKSPAN_LOG_ERROR => return None,
+        LINKSPAN_LOG_ERROR => Level::Error,
+        LINKSPAN_LOG_WARNING => Level::Warning,
+        LINKSPAN_LOG_INFO => Level::Info,
+        LINKSPAN_LOG_DEBUG.. => Level::Debug,
+    })
 }

@@ -5,7 +5,7 @@
 
 use std::ffi::{c_char, c_int, c_void};
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use linkspan::Error;
@@ -13,12 +13,10 @@ use linkspan::net::{Context, DrainOptions, Handler, ListenOptions, Listener, Met
 use linkspan::protocol::{CloseCode, MessageKind};
 
 use crate::adopt::check_close;
-use crate::bytes::linkspan_connection;
 use crate::callbacks::{Callbacks, linkspan_callbacks};
 use crate::config::{self, linkspan_config};
 use crate::event_loop::linkspan_loop;
-use crate::guard::{self, Grows, Out, Outcome, guard, guard_value};
-use crate::library::{LINKSPAN_LOG_INFO, log};
+use crate::guard::{self, Grows, Locked, Out, Outcome, guard, guard_value};
 use crate::remote;
 use crate::result::{Failure, LINKSPAN_OK, LINKSPAN_WRONG_STATE, LINKSPAN_WRONG_THREAD, linkspan_status};
 use crate::tls::{self, linkspan_tls};
@@ -221,7 +219,6 @@ pub unsafe extern "C" fn linkspan_server_start(server: *mut linkspan_server) -> 
         // SAFETY: the caller's own handle.
         let server = unsafe { guard::shared(server) }?;
         server.lock().start(&server)?;
-        tell("the server has started");
         Ok(LINKSPAN_OK)
     })
 }
@@ -273,7 +270,6 @@ pub unsafe extern "C" fn linkspan_server_drain(
     guard(|| {
         // SAFETY: the pointers are as the comment says.
         let (server, reason) = unsafe { (guard::shared(server)?, guard::text(reason, reason_bytes)?) };
-        tell("the server drains");
         let (code, reason) = (check_close(code, reason)?, reason.to_owned());
         server.lock().drain(code, reason, Duration::from_millis(deadline_ms))
     })
@@ -309,7 +305,6 @@ pub unsafe extern "C" fn linkspan_server_stop(server: *mut linkspan_server) -> l
     guard(|| {
         // SAFETY: the caller's own handle.
         let server = unsafe { guard::shared(server) }?;
-        tell("the server stops");
         server.lock().stop();
         Ok(LINKSPAN_OK)
     })
@@ -335,8 +330,8 @@ pub unsafe extern "C" fn linkspan_server_free(server: *mut linkspan_server) {
 }
 
 impl linkspan_server {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> Locked<'_, State> {
+        guard::lock(&self.0)
     }
 
     fn bind(&self, listen: impl FnOnce(bool) -> Result<Vec<Listener>, Error>) -> Outcome {
@@ -455,10 +450,6 @@ impl State {
             Stage::New(_) | Stage::Running(_) | Stage::Ended => self.stage = Stage::Ended,
         }
     }
-}
-
-fn tell(what: &str) {
-    log(LINKSPAN_LOG_INFO, linkspan_connection { id: 0 }, what);
 }
 
 fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, Error> {

@@ -5,13 +5,13 @@
 //! LINKSPAN_UNSUPPORTED.
 
 use std::ffi::c_char;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use linkspan::tls::{
     ClientCertificates, ClientTls, ClientTlsOptions, Identity, Pem, Pin, Roots, ServerTls, ServerTlsOptions,
 };
 
-use crate::guard::{self, Out, Outcome, guard};
+use crate::guard::{self, Locked, Out, Outcome, guard};
 use crate::result::{Failure, LINKSPAN_INVALID_ARGUMENT, LINKSPAN_OK, LINKSPAN_UNSUPPORTED, linkspan_status};
 
 /// Certificates and trust. Owned: free it with linkspan_tls_free.
@@ -290,8 +290,8 @@ fn hand_out(side: Side, out: Out<*mut linkspan_tls>) -> Outcome {
     Ok(LINKSPAN_OK)
 }
 
-fn lock(tls: &linkspan_tls) -> MutexGuard<'_, Side> {
-    tls.0.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(tls: &linkspan_tls) -> Locked<'_, Side> {
+    guard::lock(&tls.0)
 }
 
 fn is_built_in() -> Result<(), Failure> {

@@ -41,6 +41,7 @@ programs! {
     listen: "ffi/tests/listen.c",
     http: "ffi/tests/http.c",
     library_itself: "ffi/tests/library.c",
+    log: "ffi/tests/log.c",
     metrics: "ffi/tests/metrics.c",
     null: "ffi/tests/null.c",
     proxies: "ffi/tests/proxies.c",

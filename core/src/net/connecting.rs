@@ -8,6 +8,7 @@ use mio::unix::SourceFd;
 use super::connection::{Connection, ConnectionId, Mode};
 use super::context::Context;
 use super::inner::{Inner, token};
+use super::logging::log_error;
 use super::raw::Raw;
 use super::turn::Turn;
 use crate::connector::Step;
@@ -81,6 +82,7 @@ impl Turn<'_> {
         // The application's own `abort` is no error.
         if !matches!(error, Error::Misuse(Misuse::Closed)) {
             self.inner.clients.failed(self.id, error);
+            log_error(self.id, error);
             self.handler.on_error(&mut Context { inner: self.inner, rest: &[] }, self.id, error);
         }
     }

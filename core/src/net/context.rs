@@ -14,6 +14,7 @@ use super::raw::Raw;
 use super::remote::Remote;
 use crate::connector::ConnectOptions;
 use crate::error::Error;
+use crate::log::{self, Level};
 use crate::protocol::handshake::{Accept, Reject};
 use crate::protocol::{Chunk, CloseCode, Config, DIRECT, Engine, MessageKind, Misuse, Time};
 use crate::transport::{Peer, Transport};
@@ -338,6 +339,8 @@ impl Context<'_> {
         let now = self.inner.now;
         self.engine_mut(id)?.reject(now, reject)?;
         self.inner.enqueue(id);
+        let status = reject.status;
+        log::tell(Level::Debug, id.as_u64(), format_args!("the application answered the request with {status}"));
         Ok(())
     }
 

@@ -6,6 +6,7 @@ use super::connection::{ConnectionId, Mode};
 use super::context::{Context, HandlerId};
 use super::event_loop::EventLoop;
 use super::inner::Inner;
+use crate::log::{self, Level};
 use crate::protocol::handshake::Reject;
 use crate::protocol::{CloseCode, Phase, Time};
 
@@ -78,6 +79,8 @@ impl Inner {
             Some(handler) => self.guests_of(handler),
         };
         let window = options.window.as_millis() as u64;
+        let (count, code) = (ids.len(), options.code);
+        log::tell(Level::Info, 0, format_args!("draining: {count} connections are closed with {code}"));
         let deadline = self.now.after(window).after(options.deadline.as_millis() as u64);
         let DrainOptions { code, reason, .. } = options;
         self.drains.retain(|drain| drain.of != of);
@@ -160,6 +163,7 @@ impl EventLoop {
             match self.inner.drains.iter().position(is_over) {
                 Some(over) => {
                     self.inner.drains.remove(over);
+                    log::tell(Level::Info, 0, format_args!("drained"));
                     self.inner.is_stopping |= of.is_none();
                 }
                 None => index += 1,
@@ -172,6 +176,14 @@ impl EventLoop {
             None => self.inner.ids(),
             Some(handler) => self.inner.guests_of(handler),
         };
+        if !rest.is_empty() {
+            let count = rest.len();
+            log::tell(
+                Level::Warning,
+                0,
+                format_args!("the drain's deadline has come: {count} connections are aborted"),
+            );
+        }
         for id in rest {
             let _ = Context { inner: &mut self.inner, rest: &[] }.abort(id);
             self.drive(id);

@@ -267,6 +267,7 @@ impl EventLoop {
 
 impl Drop for EventLoop {
     fn drop(&mut self) {
+        self.inner.unlisten_all(None);
         // `on_close` comes for every connection, whatever ends it.
         self.inner.is_ending = true;
         for id in self.inner.ids() {

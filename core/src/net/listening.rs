@@ -1,5 +1,6 @@
 //! A listener at work in a loop: accepts, and places what it accepted on this loop or another.
 
+use std::fmt;
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -15,8 +16,9 @@ use super::listener::{Heads, ListenOptions, Listener};
 use super::raw::Raw;
 use super::remote::Remote;
 use crate::error::Error;
+use crate::log::{self, Level};
 use crate::protocol::{Engine, Time};
-use crate::transport::{Socket, Transport};
+use crate::transport::{Peer, Socket, Transport};
 
 /// Connections that one listener accepts before others have their turn.
 const BATCH: usize = 256;
@@ -31,6 +33,8 @@ pub(super) struct Listening {
     guests: Arc<Guests>,
     /// Accepting goes on then, without new readiness.
     pub(super) resume_at: Option<Time>,
+    /// There was no room when it last looked.
+    is_resting: bool,
 }
 
 impl Listening {
@@ -42,6 +46,19 @@ impl Listening {
 
     pub(super) fn deregister(&self, registry: &Registry) {
         let _ = registry.deregister(&mut SourceFd(&self.listener.as_fd().as_raw_fd()));
+        log::tell(Level::Info, 0, format_args!("listening on {} no more", self.place()));
+    }
+
+    /// Where it listens, for the log.
+    fn place(&self) -> Peer {
+        self.listener.local_addr()
+    }
+
+    /// There is no room: told once, not each time that there still is none.
+    fn log_rest(&mut self, level: Level, why: fmt::Arguments<'_>) {
+        if !std::mem::replace(&mut self.is_resting, true) {
+            log::tell(level, 0, format_args!("accepting on {} waits: {why}", self.place()));
+        }
     }
 
     /// The loop with the fewest connections: `None` is this one.
@@ -62,9 +79,10 @@ impl Inner {
     ) -> Result<usize, Error> {
         options.config.check()?;
         let guests = self.guests(handler).ok_or(Error::Gone)?;
-        let listening = Listening { listener, options, handler, guests, resume_at: None };
+        let listening = Listening { listener, options, handler, guests, resume_at: None, is_resting: false };
         let index = self.listeners.vacant_key();
         listening.register(&self.registry, index)?;
+        log::tell(Level::Info, 0, format_args!("listening on {}", listening.place()));
         Ok(self.listeners.insert(listening))
     }
 
@@ -100,15 +118,21 @@ pub(super) fn accept(inner: &mut Inner, index: usize) {
         }
         if listening.guests.live() >= listening.options.max_connections {
             listening.resume_at = Some(inner.now.after(REST));
+            let limit = listening.options.max_connections;
+            listening.log_rest(Level::Info, format_args!("{limit} connections are all that it may have"));
             return;
         }
         match listening.listener.accept() {
-            Ok(Some(socket)) => place(inner, index, socket),
+            Ok(Some(socket)) => {
+                listening.is_resting = false;
+                place(inner, index, socket);
+            }
             Ok(None) => return,
-            Err(_) => {
+            Err(error) => {
                 inner.metrics.accept_failures.add(1);
                 // No descriptors, no memory: those who wait stay in the system's queue for a while.
                 listening.resume_at = Some(inner.now.after(REST));
+                listening.log_rest(Level::Warning, format_args!("{error}"));
                 return;
             }
         }
@@ -128,6 +152,8 @@ fn place(inner: &mut Inner, index: usize, socket: Socket) {
     {
         if !listening.guests.count(source, limit) {
             inner.metrics.refused_address.add(1);
+            let peer = socket.peer();
+            log::tell(Level::Debug, 0, format_args!("{peer} was turned away: {limit} connections have its address"));
             return;
         }
         seat.origin.source = Some(source);
@@ -159,11 +185,21 @@ fn welcome(inner: &mut Inner, options: &Arc<ListenOptions>, socket: Socket, hand
     } else {
         (secure(socket, options), speak(options, inner.now))
     };
-    let Ok(transport) = transport else { return };
-    if let Ok(id) = inner.insert(Connection::new(mode, Some(transport), Vec::new(), handler.0)) {
-        inner.metrics.accepted.add(1);
-        seat.settle(inner, id);
+    let transport = match transport {
+        Ok(transport) => transport,
+        Err(error) => return log_turned_away(&error),
+    };
+    match inner.insert(Connection::new(mode, Some(transport), Vec::new(), handler.0)) {
+        Ok(id) => {
+            inner.metrics.accepted.add(1);
+            seat.settle(inner, id);
+        }
+        Err(error) => log_turned_away(&error),
     }
+}
+
+fn log_turned_away(error: &Error) {
+    log::tell(Level::Warning, 0, format_args!("a connection was accepted and turned away: {error}"));
 }
 
 /// What carries the bytes of a listener's connection.

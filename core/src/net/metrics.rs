@@ -233,10 +233,21 @@ impl Counters {
     pub(super) fn ended(&self, info: &CloseInfo, was_open: bool) {
         if was_open {
             self.closes[place_of(info.code)].add(1);
+            self.fault(info.fault.as_ref());
         } else {
-            self.handshakes_failed.add(1);
+            self.handshake_failed(info.fault.as_ref());
         }
-        let rule = info.fault.as_ref().map(Fault::rule);
+    }
+
+    /// No WebSocket comes of a connection.
+    #[cold]
+    pub(super) fn handshake_failed(&self, fault: Option<&Fault>) {
+        self.handshakes_failed.add(1);
+        self.fault(fault);
+    }
+
+    fn fault(&self, fault: Option<&Fault>) {
+        let rule = fault.map(Fault::rule);
         if let Some(place) = rule.and_then(|rule| Fault::RULES.iter().position(|name| *name == rule)) {
             self.faults.0[place].add(1);
         }

@@ -16,6 +16,7 @@ mod handler;
 mod inner;
 mod listener;
 mod listening;
+mod logging;
 mod metrics;
 mod proxied;
 mod raw;

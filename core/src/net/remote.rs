@@ -11,6 +11,7 @@ use mio::Waker;
 
 use super::connection::ConnectionId;
 use super::context::{Context, ReadyState, Sent};
+use super::logging::log_drops;
 use super::metrics::{Counters, Metrics};
 use super::room::{Patience, Room};
 use super::table::{Entry, LoopName};
@@ -177,11 +178,17 @@ impl Shared {
     #[cold]
     pub(super) fn drop_one(&self, id: ConnectionId) {
         self.metrics.refused_dropped.add(1);
-        let mut drops = self.drops();
-        // Asked under the lock: who ends after this is taken out after this.
-        if self.name.table.find(id).is_some() {
-            *drops.entry(id).or_insert(0) += 1;
-        }
+        let count = {
+            let mut drops = self.drops();
+            // Asked under the lock: who ends after this is taken out after this.
+            if self.name.table.find(id).is_none() {
+                return;
+            }
+            let count = drops.entry(id).or_insert(0);
+            *count += 1;
+            *count
+        };
+        log_drops(id, count);
     }
 
     /// How many were not.

@@ -13,6 +13,7 @@ use super::listener::{ListenOptions, Listener};
 use super::metrics::Metrics;
 use super::remote::Remote;
 use crate::error::Error;
+use crate::log::{self, Level};
 use crate::protocol::{MessageKind, Published, check_close};
 use crate::thread;
 use crate::transport::Peer;
@@ -159,11 +160,13 @@ impl Server {
     /// those that are there go on. From any thread, inside handlers too.
     pub fn pause(&self) {
         self.guests.set_paused(true);
+        log::tell(Level::Info, 0, format_args!("accepting pauses"));
     }
 
     /// Accepts again, first of all those who have waited.
     pub fn resume(&self) {
         self.guests.set_paused(false);
+        log::tell(Level::Info, 0, format_args!("accepting goes on"));
         let Some((remote, handler)) = self.guests.spread.first().cloned() else { return };
         // A loop that has ended accepts nobody.
         let _ = remote.run(move |cx| cx.inner.accept_again(handler));

@@ -7,6 +7,7 @@ use super::connection::{Connection, ConnectionId, Mode, NEVER, Read};
 use super::context::{Context, ReadyState};
 use super::handler::{Decision, Handler};
 use super::inner::Inner;
+use super::logging::{log_close, log_error, log_open, log_refused};
 use super::raw::Stage;
 use crate::error::Error;
 use crate::protocol::handshake::{Reject, write_reject};
@@ -137,11 +138,7 @@ impl Turn<'_> {
             _ => return,
         };
         self.inner.clients.failed(self.id, &error);
-        let cx = &mut Context { inner: self.inner, rest: &[] };
-        match is_announced {
-            true => self.handler.on_error(cx, self.id, &error),
-            false => self.handler.on_refused(cx, self.id, &error),
-        }
+        tell_error(self.handler, &mut Context { inner: self.inner, rest: &[] }, self.id, &error);
     }
 
     /// Runs the engine over `bytes` and tells the handler what comes of it.
@@ -215,6 +212,8 @@ impl Turn<'_> {
                         raw.outbox.append(|gather| gather.extend_from_slice(&answer));
                         raw.is_finished = true;
                         raw.deadline = Some(now.after(raw.config.close_timeout));
+                        self.inner.metrics.handshake_failed(Some(&fault));
+                        log_refused(&Context { inner: self.inner, rest: &[] }, id, &Error::Fault(fault));
                         return;
                     }
                 },
@@ -398,6 +397,7 @@ fn tell<'b>(
         Event::Open => {
             cx.inner.metrics.opened.add(1);
             show_open(cx, id);
+            log_open(cx, id);
             handler.on_open(cx, id);
         }
         Event::CloseRequested => handler.on_close_requested(cx, id),
@@ -442,6 +442,17 @@ fn decide(cx: &mut Context<'_>, id: ConnectionId, decision: Decision) {
     }
 }
 
+/// Why a connection ends: `on_error`, or `on_refused` when nobody knows of it yet.
+fn tell_error(handler: &mut dyn Handler, cx: &mut Context<'_>, id: ConnectionId, error: &Error) {
+    if cx.inner.find(id).is_some_and(|connection| connection.is_announced) {
+        log_error(id, error);
+        handler.on_error(cx, id, error);
+    } else {
+        log_refused(cx, id, error);
+        handler.on_refused(cx, id, error);
+    }
+}
+
 /// `on_error` where there is a fault, then `on_close`, once; or a client's connection starts over.
 pub(super) fn tell_close(handler: &mut dyn Handler, cx: &mut Context<'_>, id: ConnectionId, info: &mut CloseInfo) {
     if cx.inner.live(id).is_err() || clients::follows_redirect(cx.inner, id, info) {
@@ -449,22 +460,28 @@ pub(super) fn tell_close(handler: &mut dyn Handler, cx: &mut Context<'_>, id: Co
     }
     let Ok(connection) = cx.inner.live(id) else { return };
     let is_announced = connection.is_announced;
-    if let Mode::WebSocket(engine) = &connection.mode {
-        let was_open = engine.was_open();
-        cx.inner.metrics.ended(info, was_open);
+    match &connection.mode {
+        Mode::WebSocket(engine) => {
+            let was_open = engine.was_open();
+            cx.inner.metrics.ended(info, was_open);
+        }
+        // Before its head.
+        Mode::Raw(_) if info.fault.is_some() => cx.inner.metrics.handshake_failed(info.fault.as_ref()),
+        Mode::Raw(_) | Mode::Connecting(_) => {}
+    }
+    if let Some(fault) = &info.fault {
+        let error = Error::Fault(fault.clone());
+        tell_error(handler, cx, id, &error);
     }
     if is_announced {
-        if let Some(fault) = &info.fault {
-            handler.on_error(cx, id, &Error::Fault(fault.clone()));
-        }
-        if let Some(delay) = clients::reconnect(cx.inner, id, info) {
+        let delay = clients::reconnect(cx.inner, id, info);
+        log_close(id, info, delay);
+        if let Some(delay) = delay {
             return handler.on_reconnect(cx, id, info, delay);
         }
         // Another thread that it tells of the end must find it so.
         cx.inner.show(id);
         handler.on_close(cx, id, info);
-    } else if let Some(fault) = &info.fault {
-        handler.on_refused(cx, id, &Error::Fault(fault.clone()));
     }
     if let Some(connection) = cx.inner.find(id) {
         connection.is_told = true;

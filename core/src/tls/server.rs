@@ -16,6 +16,7 @@ use super::pem::{certified_key, roots};
 use super::provider::{provider, ticketer};
 use super::{ClientCertificates, Identity, Pem, ServerTlsOptions};
 use crate::error::Error;
+use crate::log::{self, Level};
 
 /// A server's side of TLS: certificates, keys, and what is asked of clients. Shared by all its
 /// connections and threads.
@@ -61,9 +62,19 @@ impl ServerTls {
     /// Reads the files again; connections made from now on see the new certificates. When anything is
     /// wrong with them, the old ones stay and the sentence says why.
     pub fn reload(&self) -> Result<(), Error> {
-        let fresh = load(&self.certificates.identities)?;
-        *self.certificates.keys.write().unwrap_or_else(PoisonError::into_inner) = fresh;
-        Ok(())
+        let names = || self.certificates.identities.iter().map(|identity| identity.chain.to_string());
+        match load(&self.certificates.identities) {
+            Ok(fresh) => {
+                *self.certificates.keys.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+                let names = names().collect::<Vec<_>>().join(", ");
+                log::tell(Level::Info, 0, format_args!("certificates were read again: {names}"));
+                Ok(())
+            }
+            Err(error) => {
+                log::tell(Level::Warning, 0, format_args!("certificates stay as they were: {error}"));
+                Err(error)
+            }
+        }
     }
 
     pub(crate) fn config(&self) -> Arc<ServerConfig> {

@@ -2,6 +2,7 @@
 
 use std::sync::mpsc;
 
+use linkspan::log::{self, Level};
 use linkspan::net::{ListenOptions, Listener, Metrics, Server, ServerOptions};
 use linkspan::protocol::{Config, Delivery, MessageKind, Misuse};
 
@@ -148,6 +149,31 @@ fn keepalive_pings_and_their_round_trips_are_counted() {
     assert_eq!((metrics.pings, metrics.round_trips.count), (2, 2));
     assert_eq!(metrics.round_trips.buckets.iter().sum::<u64>(), 2);
     assert!(metrics.round_trips.longest_ms <= metrics.round_trips.total_ms);
+}
+
+#[test]
+fn a_slow_reader_is_logged_ever_less_often() {
+    let running = Running::new();
+    let (id, _peer) =
+        running.open(Config { max_outbox_bytes: 300_000, ..Config::default() }, Told::new(&Log::default()));
+    let lines = Log::default();
+    let told = lines.clone();
+    // Other tests of this process are heard too.
+    log::listen(Level::Warning, move |record| {
+        if record.connection == id.as_u64() {
+            told.add(record.message);
+        }
+    });
+    running.remote.subscribe(id, b"t").unwrap();
+    while running.remote.dropped(id) < 9 {
+        running.remote.publish(b"t", MessageKind::Binary, &[7; 100_000]).unwrap();
+        running.ask(|_| ());
+    }
+    log::silence();
+    assert_eq!(settled(&running).refused_dropped, 9);
+    let line = |n: &str| format!("it reads too slowly: {n} not sent to it");
+    let expected = ["1 message was", "2 messages were", "4 messages were", "8 messages were"].map(line);
+    assert_eq!(lines.lines(), expected);
 }
 
 #[test]

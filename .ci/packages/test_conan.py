@@ -15,33 +15,36 @@ CONAN = pathlib.Path(sys.executable).parent / "conan"
 
 
 @pytest.fixture(scope="module")
-def home():
-    top = ROOT / "target/conan"
-    shutil.rmtree(top, ignore_errors=True)
-    top.mkdir(parents=True)
-    yield top
-    shutil.rmtree(top)
+def cargo():
+    folder = ROOT / "target/conan"
+    shutil.rmtree(folder, ignore_errors=True)
+    yield folder
+    shutil.rmtree(folder)
 
 
-def conan(home, *arguments):
-    env = {**os.environ, "CONAN_HOME": str(home / "home"), "CARGO_TARGET_DIR": str(home / "cargo"),
+@pytest.fixture
+def conan(cargo, tmp_path):
+    env = {**os.environ, "CONAN_HOME": str(tmp_path / "conan"), "CARGO_TARGET_DIR": str(cargo),
            "CARGO_PROFILE_DEV_DEBUG": "false", "CARGO_INCREMENTAL": "0"}
-    done = subprocess.run([CONAN, *map(str, arguments)], env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, text=True)
-    assert done.returncode == 0, done.stdout
-    return done.stdout
+
+    def run(*arguments):
+        done = subprocess.run([CONAN, *map(str, arguments)], env=env, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    yield run
+    shutil.rmtree(tmp_path / "conan")
 
 
 @pytest.mark.parametrize("options", [{"shared": True, "tls": True}, {"shared": False, "tls": False}],
                          ids=["shared", "static_without_tls"])
-def test_programs_are_built_with_the_package(home, options):
-    conan(home, "profile", "detect", "--exist-ok")
+def test_programs_are_built_with_the_package(conan, options, tmp_path):
+    conan("profile", "detect")
     chosen = [word for name, value in options.items() for word in ("-o", f"&:{name}={value}")]
-    said = conan(home, "create", ROOT / "packaging/conan", "--no-remote", "-s", "build_type=Debug", *chosen,
-                 "-c", f"tools.cmake.cmake_layout:test_folder={home}/test")
+    said = conan("create", ROOT / "packaging/conan", "--no-remote", "-s", "build_type=Debug", *chosen,
+                 "-c", f"tools.cmake.cmake_layout:test_folder={tmp_path}/test")
     assert said.count(": echoed") == 2
-    package, = (path for path in home.glob("home/p/**/p/licenses/copyright"))
-    package = package.parents[1]
-    libraries = {path.name for path in (package / "lib").iterdir()}
+    licence, = tmp_path.glob("conan/p/**/p/licenses/copyright")
+    libraries = {path.name for path in (licence.parents[1] / "lib").iterdir()}
     assert libraries == ({"liblinkspan.so", "liblinkspan.so.1"} if options["shared"] else {"liblinkspan.a"})
-    shutil.rmtree(package)

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use linkspan::net::ProxyChoice;
 use linkspan::protocol::handshake::Uri;
@@ -185,17 +185,27 @@ pub(crate) struct Echo {
 /// Serve topics: what a client sends goes to all others at the same path.
 ///
 /// A client connects to /TOPIC, and gets what any other client there sends, text or binary, from then on. Nothing
-/// is kept. A client that reads too slowly goes without what does not fit any more.
+/// is kept for those who come later.
 #[derive(Args, Debug)]
 pub(crate) struct ServeTopics {
     #[command(flatten)]
     pub(crate) listen: Listen,
+    /// What becomes of a client that reads too slowly: it goes without messages, or it is closed.
+    #[arg(long, value_enum, value_name = "WHAT", default_value_t = Slow::Drop)]
+    pub(crate) slow_reader: Slow,
     /// Send a message back to its sender, too.
     #[arg(long)]
     pub(crate) echo_own: bool,
     /// Answer GET /metrics with what the server has counted, in OpenMetrics.
     #[arg(long)]
     pub(crate) metrics: bool,
+}
+
+/// What becomes of a client that reads too slowly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Slow {
+    Drop,
+    Close,
 }
 
 /// Where and how to serve.

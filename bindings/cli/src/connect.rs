@@ -24,7 +24,7 @@ const HIGH_WATER: usize = 256 << 10;
 const LOW_WATER: usize = 64 << 10;
 
 /// How long the end waits for the reader to say whether there was more input.
-const LAST_LOOK: Duration = Duration::from_millis(200);
+const LAST_LOOK: Duration = Duration::from_secs(1);
 
 /// Runs until the connection is over.
 pub(crate) fn run(arguments: Connect) -> Result<(), Problem> {
@@ -62,7 +62,7 @@ pub(crate) fn run(arguments: Connect) -> Result<(), Problem> {
             // What stands in the pipe will never be sent: the reader says whether that is the end or more.
             let deadline = Instant::now() + LAST_LOOK;
             while input::is_waiting() && !shared.lock().is_input_known() && Instant::now() < deadline {
-                event_loop.run_once(Some(LAST_LOOK))?;
+                event_loop.run_once(Some(Duration::from_millis(10)))?;
             }
         }
     }

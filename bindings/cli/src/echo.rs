@@ -2,14 +2,15 @@
 
 use linkspan::Error;
 use linkspan::net::{ConnectionId, Context, Handler, Sent};
-use linkspan::protocol::{CloseInfo, MessageKind};
+use linkspan::protocol::{CloseInfo, MessageKind, SlowReader};
 
 use crate::args::Echo;
 use crate::problem::Problem;
 use crate::serve::{self, Log};
 
 pub(crate) fn run(arguments: &Echo) -> Result<(), Problem> {
-    serve::run(&arguments.listen, Echoing { log: Log { is_verbose: arguments.listen.verbose } })
+    // It is not read from while much waits for it.
+    serve::run(&arguments.listen, SlowReader::Refuse, Echoing { log: Log { is_verbose: arguments.listen.verbose } })
 }
 
 /// Sends every message back, and reads no more from a client that does not read.

@@ -3,6 +3,7 @@
 use std::io::{self, Read};
 use std::mem;
 use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
 
@@ -47,7 +48,10 @@ pub(crate) fn start(mut cut: Cut, mut tell: impl FnMut(Input) + Send + 'static) 
     let read = move || {
         let mut chunk = vec![0; CHUNK];
         loop {
-            let messages = match io::stdin().lock().read(&mut chunk) {
+            IS_READING.store(true, Ordering::SeqCst);
+            let read = io::stdin().lock().read(&mut chunk);
+            IS_READING.store(false, Ordering::SeqCst);
+            let messages = match read {
                 Ok(0) => {
                     if let Cut::Lines(lines) = &mut cut
                         && let Some(messages) = lines.end().transpose()
@@ -75,8 +79,14 @@ pub(crate) fn start(mut cut: Cut, mut tell: impl FnMut(Input) + Send + 'static) 
     thread::Builder::new().name("input".into()).spawn(read).map(drop)
 }
 
-/// Whether there is something to read now.
+/// The reader waits for input, or takes some from the system: it has nothing that it has not told.
+static IS_READING: AtomicBool = AtomicBool::new(false);
+
+/// Whether there is more to be told of: something that was read, or something to read now.
 pub(crate) fn is_waiting() -> bool {
+    if !IS_READING.load(Ordering::SeqCst) {
+        return true;
+    }
     let stdin = io::stdin();
     let mut fds = [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)];
     matches!(poll(&mut fds, PollTimeout::ZERO), Ok(1..))

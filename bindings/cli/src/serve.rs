@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use linkspan::Error;
 use linkspan::net::{ConnectionId, Context, DrainOptions, Handler, ListenOptions, Listener, Server, ServerOptions};
-use linkspan::protocol::{CloseInfo, Config, DeflateConfig};
+use linkspan::protocol::{CloseInfo, Config, DeflateConfig, SlowReader};
 use linkspan::tls::{Pem, ServerTls};
 use linkspan::transport::Peer;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
@@ -21,7 +21,7 @@ use crate::text;
 const DRAIN: Duration = Duration::from_secs(5);
 
 /// Serves until a signal, then lets everybody go.
-pub(crate) fn run(arguments: &Listen, handler: impl Handler + 'static) -> Result<(), Problem> {
+pub(crate) fn run(arguments: &Listen, slow_reader: SlowReader, handler: impl Handler + 'static) -> Result<(), Problem> {
     let signals = signals::block();
     let listener = match &arguments.unix {
         Some(path) => Listener::unix(path)?,
@@ -38,6 +38,7 @@ pub(crate) fn run(arguments: &Listen, handler: impl Handler + 'static) -> Result
         max_frame_bytes: arguments.max_message,
         origins: arguments.origins.clone(),
         deflate: arguments.compress.then(DeflateConfig::default),
+        slow_reader,
         // One message of the longest, behind what the high-water mark lets wait.
         max_outbox_bytes: arguments.max_message as usize + 2 * defaults.high_water_bytes,
         ..defaults

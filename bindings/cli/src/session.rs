@@ -237,6 +237,7 @@ impl Session {
                 self.input_ended(cx, id);
             }
             Input::Failed(sentence) => {
+                self.is_input_over = true;
                 self.problem.get_or_insert_with(|| Problem::failed(sentence));
                 self.close(cx, id);
             }
@@ -323,6 +324,8 @@ impl Session {
         match cx.send(id, kind, data) {
             Ok(Sent::Accepted) => {}
             Ok(Sent::Buffered) => self.is_full = true,
+            // Nothing is dropped unless asked for, and nothing here asks for it.
+            Ok(Sent::Dropped) => self.is_input_cut = true,
             Err(error) => {
                 self.is_input_cut = true;
                 if matches!(self.output.form, Form::Screen(_)) {

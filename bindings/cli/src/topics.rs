@@ -3,16 +3,21 @@
 use linkspan::Error;
 use linkspan::net::{ConnectionId, Context, Decision, Handler};
 use linkspan::protocol::handshake::{Accept, Reject, Request};
-use linkspan::protocol::{CloseCode, CloseInfo, MessageKind};
+use linkspan::protocol::{CloseCode, CloseInfo, MessageKind, SlowReader};
 use percent_encoding::percent_decode_str;
 
-use crate::args::ServeTopics;
+use crate::args::{ServeTopics, Slow};
 use crate::problem::Problem;
 use crate::serve::{self, Log};
 
 pub(crate) fn run(arguments: &ServeTopics) -> Result<(), Problem> {
     let log = Log { is_verbose: arguments.listen.verbose };
-    serve::run(&arguments.listen, Topics { log, has_echo_own: arguments.echo_own, has_metrics: arguments.metrics })
+    let slow_reader = match arguments.slow_reader {
+        Slow::Drop => SlowReader::Drop,
+        Slow::Close => SlowReader::Close,
+    };
+    let topics = Topics { log, has_echo_own: arguments.echo_own, has_metrics: arguments.metrics };
+    serve::run(&arguments.listen, slow_reader, topics)
 }
 
 /// A topic for each path. The library keeps who subscribes to what.

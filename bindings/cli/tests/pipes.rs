@@ -150,8 +150,9 @@ fn the_status_tells_a_good_end_from_others() {
 #[test]
 fn a_server_that_leaves_in_the_middle_of_the_input_is_an_error() {
     let (_server, url) = server(Odd);
-    let lines = format!("normal\n{}", "more\n".repeat(3_000_000));
-    let done = run(&["connect", &url], lines.as_bytes());
+    let scratch = Scratch::new("leaves");
+    let file = scratch.file("input", &format!("normal\n{}", "more\n".repeat(3_000_000)));
+    let done = finish(linkspan(&["connect", &url]).stdin(std::fs::File::open(file).unwrap()).spawn().unwrap());
     assert_eq!(done.status, Some(1), "{}", done.err);
     assert!(done.err.ends_with("linkspan: closed by the server: 1000, before all was sent\n"), "{}", &done.err[..500]);
     assert!(done.err.lines().count() < 5, "{}", &done.err[..500]);

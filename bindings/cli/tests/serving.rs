@@ -156,6 +156,40 @@ fn topics_send_back_when_told_to() {
 }
 
 #[test]
+fn topics_treat_slow_readers_as_told() {
+    for (what, dropped_some) in [("drop", true), ("close", false)] {
+        let arguments = ["serve-topics", "-v", "--metrics", "--max-message", "1048576", "--slow-reader", what];
+        let mut served = Served::new(&arguments);
+        let mut log = served.log().lines();
+        let mut ann = Client::new(&format!("{}a", served.url));
+        // One that asks, and then reads nothing.
+        let address = served.url.trim_start_matches("ws://").trim_end_matches('/');
+        let mut slow = TcpStream::connect(address).unwrap();
+        let upgrade = "GET /a HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n";
+        let key = "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+        write!(slow, "{upgrade}{key}").unwrap();
+        for _ in 0..2 {
+            assert!(log.next().unwrap().unwrap().ends_with("connected to /a"));
+        }
+        // Far more than the kernel's buffers and what may wait.
+        let line = "x".repeat(1 << 20);
+        for _ in 0..32 {
+            ann.say(&line);
+        }
+        ann.say("/ping");
+        assert_eq!(ann.next()["type"], "pong");
+        if !dropped_some {
+            let told = log.next().unwrap().unwrap();
+            assert!(told.contains("the peer reads too slowly"), "{told}");
+        }
+        let metrics = get(&served.url, "/metrics");
+        let has_none = metrics.contains("\nlinkspan_refused_dropped_total 0\n");
+        assert_eq!(!has_none, dropped_some, "{metrics}");
+        ann.close();
+    }
+}
+
+#[test]
 fn topics_need_a_name() {
     let served = Served::new(&["serve-topics"]);
     let done = run(&["connect", &served.url], b"");

@@ -154,6 +154,8 @@ private:
             if (!wake()) connection.pause();
         }
         void on_error(Connection, const Error &error) { error_ = error; }
+        // What was lost is tried again: there is nothing to tell yet.
+        void on_reconnect(Connection, const CloseInfo &, std::chrono::milliseconds) { error_.reset(); }
         void on_close(Connection, const CloseInfo &info) {
             const std::shared_ptr<State> last = std::move(self_);
             closed = info;

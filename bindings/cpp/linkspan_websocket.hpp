@@ -25,6 +25,7 @@
 //   WebSocket destroyed, inside itself.
 // - An exception that leaves a handler closes the connection with 1011, and onerror is told of it.
 // - Text that is not UTF-8 is not mended: sending it throws.
+// - With reconnect_delay in the options, a loss is followed by onopen again, and not by onclose, until there is none.
 // - Destroyed, it closes with 1001 as a page that is left does, and no handler runs any more.
 #ifndef LINKSPAN_WEBSOCKET_HPP
 #define LINKSPAN_WEBSOCKET_HPP
@@ -277,6 +278,13 @@ private:
             } catch (...) { // onclose comes all the same.
             }
             kept->fire(&WebSocket::onclose, event);
+        }
+        void on_reconnect(Connection, const CloseInfo &info, std::chrono::milliseconds) {
+            const std::shared_ptr<State> kept = state;
+            kept->ready_state = CONNECTING;
+            kept->unsent += info.unsent_bytes;
+            if (const auto error = std::exchange(kept->error, std::nullopt))
+                kept->fire(&WebSocket::onerror, ErrorEvent{{"error"}, *error});
         }
         void on_exception(Connection, std::exception_ptr why) {
             const std::shared_ptr<State> kept = state;

@@ -177,6 +177,24 @@ private:
     const linkspan_request *raw_;
 };
 
+// A question of on_resolve's: a number, to be answered once, there or later, on any thread.
+class Resolution {
+public:
+    explicit Resolution(linkspan_resolution raw) noexcept : raw_(raw) {}
+    linkspan_resolution raw() const noexcept { return raw_; }
+    // Addresses, best first: "192.0.2.1", "2001:db8::1".
+    void answer(const std::vector<std::string> &addresses) const {
+        std::vector<const char *> texts;
+        for (const std::string &address : addresses) texts.push_back(address.c_str());
+        check(linkspan_resolution_answer(raw_, texts.data(), texts.size()));
+    }
+    // The host cannot be found: a few words why.
+    void fail(const std::string &why) const { check(linkspan_resolution_fail(raw_, why.c_str())); }
+
+private:
+    linkspan_resolution raw_;
+};
+
 } // namespace linkspan
 
 template <>

@@ -9,6 +9,8 @@
 //     on_message_end(Connection)                       on_close(Connection, const CloseInfo &)
 //     on_ping(Connection, std::string_view)            on_exception(Connection, std::exception_ptr)
 //     on_pong(Connection, std::string_view)
+//     on_reconnect(Connection, const CloseInfo &, std::chrono::milliseconds delay)
+//     on_resolve(Connection, const char *host, std::uint16_t port, Resolution)
 //
 // linkspan_callbacks says when each is called. A class of its own costs what C costs: the compiler sees
 // through to its functions. `Handlers` is one made of std::functions, for lambdas.
@@ -19,6 +21,7 @@
 
 #include <linkspan/connection.hpp>
 
+#include <chrono>
 #include <exception>
 #include <memory>
 
@@ -38,6 +41,8 @@ struct Handlers {
     std::function<void(Connection)> on_close_requested;
     std::function<void(Connection, const Error &)> on_error;
     std::function<void(Connection, const CloseInfo &)> on_close;
+    std::function<void(Connection, const CloseInfo &, std::chrono::milliseconds)> on_reconnect;
+    std::function<void(Connection, const char *, std::uint16_t, Resolution)> on_resolve;
     std::function<void(Connection, std::exception_ptr)> on_exception;
 };
 
@@ -78,6 +83,8 @@ LINKSPAN_HANDLER(on_drained)
 LINKSPAN_HANDLER(on_close_requested)
 LINKSPAN_HANDLER(on_error)
 LINKSPAN_HANDLER(on_close)
+LINKSPAN_HANDLER(on_reconnect)
+LINKSPAN_HANDLER(on_resolve)
 LINKSPAN_HANDLER(on_exception)
 #undef LINKSPAN_HANDLER
 
@@ -132,6 +139,10 @@ linkspan_callbacks table(const H &handlers) {
     LINKSPAN_ENTRY(on_close_requested, (LINKSPAN_ABOUT), c)
     LINKSPAN_ENTRY(on_error, (LINKSPAN_ABOUT, const linkspan_error *error), c, Error(*error))
     LINKSPAN_ENTRY(on_close, (LINKSPAN_ABOUT, const linkspan_close_info *info), c, CloseInfo(*info))
+    LINKSPAN_ENTRY(on_reconnect, (LINKSPAN_ABOUT, const linkspan_close_info *info, std::uint64_t delay), c,
+                   CloseInfo(*info), std::chrono::milliseconds(delay))
+    LINKSPAN_ENTRY(on_resolve, (LINKSPAN_ABOUT, const char *host, std::uint16_t port, linkspan_resolution resolution), c,
+                   host, port, Resolution(resolution))
 #undef LINKSPAN_ABOUT
 #undef LINKSPAN_ENTRY
     return table;
@@ -166,6 +177,7 @@ void Connection::handle(H &handlers) const {
     check(linkspan_connection_on_close_requested(raw_, table.on_close_requested, &handlers));
     check(linkspan_connection_on_error(raw_, table.on_error, &handlers));
     check(linkspan_connection_on_close(raw_, table.on_close, &handlers));
+    check(linkspan_connection_on_reconnect(raw_, table.on_reconnect, &handlers));
 }
 
 } // namespace linkspan

@@ -519,8 +519,12 @@ mod tests {
         assert!(matches!(connecting.next_step(Time::ZERO), Step::Watch));
         assert_eq!(connecting.next_timeout(), Some(Time::from_millis(ATTEMPT_DELAY)));
         assert!(matches!(connecting.next_step(Time::from_millis(ATTEMPT_DELAY - 1)), Step::Wait));
+        assert!(matches!(connecting.next_step(Time::from_millis(ATTEMPT_DELAY)), Step::Watch));
+        // The first is slow, and has not lost.
+        assert_eq!(connecting.watched().count(), 2);
         let transport = drive(&mut connecting, Time::from_millis(ATTEMPT_DELAY)).unwrap();
         assert_eq!(transport.peer(), Peer::Tcp(address));
+        assert_eq!(connecting.watched().count(), 0);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use common::running::{Log, PATIENCE, Peer, Running, Told};
 use linkspan::Error;
 use linkspan::net::{Answer, ConnectOptions, ConnectionId, EventLoop, ReadyState, Reconnect, Resolve, SystemResolver};
 use linkspan::protocol::handshake::{Uri, accept_key};
-use linkspan::protocol::{CloseCode, MessageKind, Misuse};
+use linkspan::protocol::{CloseCode, Config, MessageKind, Misuse};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -45,9 +45,14 @@ impl Meeting {
     }
 
     fn with(reconnect: Reconnect, prepare: impl FnOnce(Told) -> Told) -> Meeting {
+        Meeting::configured(Config::default(), reconnect, prepare)
+    }
+
+    fn configured(config: Config, reconnect: Reconnect, prepare: impl FnOnce(Told) -> Told) -> Meeting {
         let (running, log) = (Running::new(), Log::default());
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let options = options(&format!("ws://{}/", listener.local_addr().unwrap()), reconnect);
+        let url = format!("ws://{}/", listener.local_addr().unwrap());
+        let options = ConnectOptions { config: config.into(), ..options(&url, reconnect) };
         let handler = prepare(Told::new(&log));
         let id = running.ask(move |cx| cx.connect_with(options, Box::new(handler)).unwrap());
         Meeting { running, listener, log, id }
@@ -263,6 +268,22 @@ fn a_loop_that_goes_tells_those_that_wait() {
         }
         assert_eq!((log.count("lost"), log.count("close")), (1, 1), "{:?}", log.lines());
     }
+}
+
+#[test]
+fn what_another_thread_was_promised_in_the_moment_of_the_loss_is_counted() {
+    let config = Config { ping_interval: 10, pong_timeout: 10, ..Config::default() };
+    let meeting = Meeting::configured(config, late(), |told| {
+        // As another thread would: through the queue, before anybody was told of the loss.
+        told.on_error(|cx, id| {
+            cx.remote().send(id, MessageKind::Text, *b"late").unwrap();
+        })
+    });
+    let _silent = meeting.open();
+    meeting.log.wait("error no pong came in time");
+    meeting.log.wait("lost");
+    meeting.running.remote.close(meeting.id, None, "").unwrap();
+    assert_eq!(meeting.log.wait("close"), "close 1006 unclean unsent 4");
 }
 
 /// A name that is not there, that hangs, and then is there, over and over.

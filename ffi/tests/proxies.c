@@ -208,6 +208,28 @@ int main(void) {
     run(pair.loop, &client);
     CHECK(errors == 1 && strstr(message, "cannot get through the proxy 127.0.0.1:"));
     CHECK(strstr(message, "no answer within 0.03 s"));
+
+    /* Nor in TLS. */
+    linkspan_tls *tls;
+    OK(linkspan_tls_client_new(&tls));
+    OK(linkspan_tls_client_ca(tls, "ffi/tests/certificates/ca.pem"));
+    client.proxy_tls = tls;
+    client.tls_timeout = 40;
+    snprintf(proxy_url, sizeof proxy_url, "https://127.0.0.1:%d", ntohs(address.sin_port));
+    run(pair.loop, &client);
+    CHECK(errors == 1 && strstr(message, "cannot finish the TLS handshake with the proxy 127.0.0.1:"));
+    CHECK(strstr(message, "no answer within 0.04 s"));
+    client.tls = tls;
+    client.proxy = "";
+    snprintf(url, sizeof url, "wss://127.0.0.1:%d/", ntohs(address.sin_port));
+    client.url = url;
+    run(pair.loop, &client);
+    CHECK(errors == 1 && strstr(message, "cannot finish the TLS handshake with 127.0.0.1:"));
+    client.tls_timeout = 0;
+    client.connect_timeout = 50;
+    run(pair.loop, &client);
+    CHECK(errors == 1 && strstr(message, "no answer within 0.05 s"));
+    linkspan_tls_free(tls);
     close(silent);
 
     pair_free(&pair);

@@ -405,15 +405,17 @@ linkspan_status linkspan_tls_server_new(const char *certificate_file,
                                         struct linkspan_tls **tls);
 
 // One more certificate of a server. The first whose names fit what the client asks for (SNI) is shown, or
-// else the first of all. Servers that were made before keep what they were given.
+// else the first of all. It counts at once, for servers that were given this linkspan_tls before too. On failure
+// nothing has changed.
 //
 // Thread: any.
 linkspan_status linkspan_tls_add_certificate(struct linkspan_tls *tls,
                                              const char *certificate_file,
                                              const char *key_file);
 
-// Reads the files of a server's certificates again: connections made from now on see the new ones. When
-// anything is wrong with them the old ones stay, and the status and linkspan_last_error say why.
+// Reads the files of a server's certificates again, added ones too, while it serves: connections made from now
+// on see the new ones (clients that resume a session see none), and those that are there go on. When anything is
+// wrong with one of them all old ones stay, and the status and linkspan_last_error say why.
 //
 // Thread: any.
 linkspan_status linkspan_tls_reload(struct linkspan_tls *tls);
@@ -469,7 +471,8 @@ linkspan_status linkspan_tls_client_alpn(struct linkspan_tls *tls, const char *c
 
 // Asks clients for a certificate by one of the issuers in this PEM file. With `is_required` those that show none
 // are refused; else they are let in, and linkspan_connection_peer_certificate tells. The file is read at once; on
-// failure nothing has changed. Servers that were made before keep what they were given.
+// failure nothing has changed. Servers that were made before ask what they did; certificates that are added or
+// reloaded later are theirs too.
 //
 // Thread: any.
 linkspan_status linkspan_tls_server_client_ca(struct linkspan_tls *tls,

@@ -635,6 +635,32 @@ fn reloading_shows_new_certificates_and_keeps_the_old_ones_when_it_fails() {
 }
 
 #[test]
+fn an_identity_may_be_added_while_the_server_serves() {
+    let folder = Folder::new("added");
+    let authority = Authority::new("root");
+    let show = |name: &str, issued: &Issued| {
+        let (chain, key) = (format!("{name}.pem"), format!("{name}.key"));
+        Identity::files(folder.write(&chain, &issued.chain), folder.write(&key, &issued.key))
+    };
+    let first = show("first", &authority.server(&["first.example"]));
+    let server = ServerTls::with_options(ServerTlsOptions::new(first)).unwrap();
+    server.add(Identity::files("missing.pem", "missing.key")).unwrap_err();
+    server.add(show("second", &authority.server(&["second.example"]))).unwrap();
+    Pair::open(&server, &client(&authority), "first.example");
+    Pair::open(&server, &client(&authority), "second.example");
+    // A reload is of both, or of none.
+    show("first", &authority.server(&["third.example"]));
+    let second = folder.write("second.pem", "nothing");
+    let error = server.reload().unwrap_err().to_string();
+    assert!(error.contains(&second.display().to_string()), "{error}");
+    Pair::open(&server, &client(&authority), "first.example");
+    show("second", &authority.server(&["fourth.example"]));
+    server.reload().unwrap();
+    Pair::open(&server, &client(&authority), "third.example");
+    Pair::open(&server, &client(&authority), "fourth.example");
+}
+
+#[test]
 fn a_server_needs_a_certificate() {
     let mut options = ServerTlsOptions::new(Authority::new("root").server(&["localhost"]).identity());
     options.identities.clear();

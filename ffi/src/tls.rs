@@ -18,10 +18,7 @@ use crate::result::{Failure, LINKSPAN_INVALID_ARGUMENT, LINKSPAN_OK, LINKSPAN_UN
 pub struct linkspan_tls(Mutex<Side>);
 
 enum Side {
-    Server {
-        options: ServerTlsOptions,
-        made: Arc<ServerTls>,
-    },
+    Server(Arc<ServerTls>),
     /// Made when it is first needed: until then the system's store is not.
     Client {
         options: ClientTlsOptions,
@@ -44,14 +41,14 @@ pub unsafe extern "C" fn linkspan_tls_server_new(
         // SAFETY: the pointers are as the comment says.
         let (out, identity) = unsafe { (Out::new(tls)?, identity(certificate_file, key_file)?) };
         is_built_in()?;
-        let options = ServerTlsOptions::new(identity);
-        let made = Arc::new(ServerTls::with_options(options.clone())?);
-        hand_out(Side::Server { options, made }, out)
+        let made = Arc::new(ServerTls::with_options(ServerTlsOptions::new(identity))?);
+        hand_out(Side::Server(made), out)
     })
 }
 
 /// One more certificate of a server. The first whose names fit what the client asks for (SNI) is shown, or
-/// else the first of all. Servers that were made before keep what they were given.
+/// else the first of all. It counts at once, for servers that were given this linkspan_tls before too. On failure
+/// nothing has changed.
 ///
 /// Thread: any.
 #[unsafe(no_mangle)]
@@ -63,12 +60,15 @@ pub unsafe extern "C" fn linkspan_tls_add_certificate(
     guard(|| {
         // SAFETY: the pointers are as the comment says.
         let (tls, identity) = unsafe { (guard::reference(tls)?, identity(certificate_file, key_file)?) };
-        change_server(tls, |options| options.identities.push(identity))
+        let Side::Server(made) = &*lock(tls) else { return Err(not_a_servers()) };
+        made.add(identity)?;
+        Ok(LINKSPAN_OK)
     })
 }
 
-/// Reads the files of a server's certificates again: connections made from now on see the new ones. When
-/// anything is wrong with them the old ones stay, and the status and linkspan_last_error say why.
+/// Reads the files of a server's certificates again, added ones too, while it serves: connections made from now
+/// on see the new ones (clients that resume a session see none), and those that are there go on. When anything is
+/// wrong with one of them all old ones stay, and the status and linkspan_last_error say why.
 ///
 /// Thread: any.
 #[unsafe(no_mangle)]
@@ -76,7 +76,7 @@ pub unsafe extern "C" fn linkspan_tls_reload(tls: *mut linkspan_tls) -> linkspan
     guard(|| {
         // SAFETY: the caller's own handle.
         let tls = unsafe { guard::reference(tls) }?;
-        let Side::Server { made, .. } = &*lock(tls) else { return Err(not_a_servers()) };
+        let Side::Server(made) = &*lock(tls) else { return Err(not_a_servers()) };
         made.reload()?;
         Ok(LINKSPAN_OK)
     })
@@ -192,7 +192,8 @@ pub unsafe extern "C" fn linkspan_tls_client_alpn(
 
 /// Asks clients for a certificate by one of the issuers in this PEM file. With `is_required` those that show none
 /// are refused; else they are let in, and linkspan_connection_peer_certificate tells. The file is read at once; on
-/// failure nothing has changed. Servers that were made before keep what they were given.
+/// failure nothing has changed. Servers that were made before ask what they did; certificates that are added or
+/// reloaded later are theirs too.
 ///
 /// Thread: any.
 #[unsafe(no_mangle)]
@@ -205,10 +206,10 @@ pub unsafe extern "C" fn linkspan_tls_server_client_ca(
         // SAFETY: the pointers are as the comment says.
         let (tls, file) = unsafe { (guard::reference(tls)?, guard::string(file)?) };
         let issuers = Pem::file(file);
-        change_server(tls, |options| {
-            options.client_certificates =
-                if is_required { ClientCertificates::Required(issuers) } else { ClientCertificates::Optional(issuers) };
-        })
+        let Side::Server(made) = &mut *lock(tls) else { return Err(not_a_servers()) };
+        let ask = if is_required { ClientCertificates::Required } else { ClientCertificates::Optional };
+        *made = Arc::new(made.asking(&ask(issuers))?);
+        Ok(LINKSPAN_OK)
     })
 }
 
@@ -234,7 +235,7 @@ pub(crate) unsafe fn server(tls: *const linkspan_tls) -> Result<Option<Arc<Serve
     }
     // SAFETY: the caller's duty.
     match &*lock(unsafe { guard::reference(tls) }?) {
-        Side::Server { made, .. } => Ok(Some(made.clone())),
+        Side::Server(made) => Ok(Some(made.clone())),
         Side::Client { .. } => Err(not_a_servers()),
     }
 }
@@ -253,7 +254,7 @@ pub(crate) unsafe fn client(tls: *const linkspan_tls) -> Result<Option<Arc<Clien
         Side::Client { options, made } => {
             Ok(Some(made.insert(Arc::new(ClientTls::with_options(options.clone())?)).clone()))
         }
-        Side::Server { .. } => Err(not_a_clients()),
+        Side::Server(_) => Err(not_a_clients()),
     }
 }
 
@@ -264,17 +265,7 @@ unsafe fn identity(certificate_file: *const c_char, key_file: *const c_char) -> 
     unsafe { Ok(Identity::files(guard::string(certificate_file)?, guard::string(key_file)?)) }
 }
 
-/// Changes a server's options, where the new ones can be used.
-fn change_server(tls: &linkspan_tls, change: impl FnOnce(&mut ServerTlsOptions)) -> Outcome {
-    let Side::Server { options, made } = &mut *lock(tls) else { return Err(not_a_servers()) };
-    let mut changed = options.clone();
-    change(&mut changed);
-    *made = Arc::new(ServerTls::with_options(changed.clone())?);
-    *options = changed;
-    Ok(LINKSPAN_OK)
-}
-
-/// The same of a client's.
+/// Changes a client's options, where the new ones can be used.
 fn change_client(tls: &linkspan_tls, change: impl FnOnce(&mut ClientTlsOptions)) -> Outcome {
     let Side::Client { options, made } = &mut *lock(tls) else { return Err(not_a_clients()) };
     let mut changed = options.clone();

@@ -263,6 +263,11 @@ static inline long long call_linkspan_connection_on_close(linkspan_connection co
     return linkspan_connection_on_close(connection, NULL, NULL);
 }
 
+static inline long long call_linkspan_connection_on_reconnect(linkspan_connection connection) {
+    (void)connection;
+    return linkspan_connection_on_reconnect(connection, NULL, NULL);
+}
+
 static inline long long call_linkspan_connection_subscribe(linkspan_connection connection) {
     (void)connection;
     return linkspan_connection_subscribe(connection, "x", 1);
@@ -341,6 +346,7 @@ static const struct call calls[] = {
     {"linkspan_connection_on_close_requested", 1, 0, 1, 0, call_linkspan_connection_on_close_requested},
     {"linkspan_connection_on_error", 1, 0, 1, 0, call_linkspan_connection_on_error},
     {"linkspan_connection_on_close", 1, 0, 1, 0, call_linkspan_connection_on_close},
+    {"linkspan_connection_on_reconnect", 1, 0, 1, 0, call_linkspan_connection_on_reconnect},
     {"linkspan_connection_subscribe", 1, 1, 1, 0, call_linkspan_connection_subscribe},
     {"linkspan_connection_unsubscribe", 1, 1, 1, 0, call_linkspan_connection_unsubscribe},
     {"linkspan_connection_publish", 1, 1, 1, 0, call_linkspan_connection_publish},

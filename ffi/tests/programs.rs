@@ -57,6 +57,7 @@ programs! {
     sigpipe: "ffi/tests/sigpipe.c",
     sizes: "ffi/tests/sizes.c",
     stale: "ffi/tests/stale.c",
+    tls_reload: "ffi/tests/tls_reload.c",
     threads: "ffi/tests/threads.c",
     tls: "ffi/tests/tls.c",
     wrong_thread: "ffi/tests/wrong_thread.c",

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use rustls::client::verify_server_name;
 use rustls::pki_types::{DnsName, ServerName};
@@ -39,9 +39,22 @@ impl ServerTls {
         if options.identities.is_empty() {
             return Err(Error::Tls("a server needs a certificate".into()));
         }
-        let certificates =
-            Arc::new(Certificates { keys: RwLock::new(load(&options.identities)?), identities: options.identities });
-        let verifier = match &options.client_certificates {
+        let keys = load(&options.identities)?;
+        let certificates = Arc::new(Certificates(RwLock::new(Shown { identities: options.identities, keys })));
+        ServerTls::make(certificates, &options.client_certificates, options.alpn)
+    }
+
+    /// The same certificates, reloaded and added to together with these, and something else asked of clients.
+    pub fn asking(&self, clients: &ClientCertificates) -> Result<ServerTls, Error> {
+        ServerTls::make(self.certificates.clone(), clients, self.config.alpn_protocols.clone())
+    }
+
+    fn make(
+        certificates: Arc<Certificates>,
+        clients: &ClientCertificates,
+        alpn: Vec<Vec<u8>>,
+    ) -> Result<ServerTls, Error> {
+        let verifier = match clients {
             ClientCertificates::NotAsked => Arc::new(NoClientAuth),
             ClientCertificates::Optional(pem) => verifier(pem, false)?,
             ClientCertificates::Required(pem) => verifier(pem, true)?,
@@ -51,7 +64,7 @@ impl ServerTls {
             .map_err(|error| Error::Tls(error.to_string()))?
             .with_client_cert_verifier(verifier)
             .with_cert_resolver(certificates.clone());
-        config.alpn_protocols = options.alpn;
+        config.alpn_protocols = alpn;
         // A client that comes back brings its session in a ticket; the server keeps nothing.
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.ticketer = ticketer().map_err(|error| Error::Tls(error.to_string()))?;
@@ -59,15 +72,19 @@ impl ServerTls {
         Ok(ServerTls { config: Arc::new(config), certificates })
     }
 
-    /// Reads the files again; connections made from now on see the new certificates. When anything is
-    /// wrong with them, the old ones stay and the sentence says why.
+    /// Reads the files of all identities again; connections made from now on see the new certificates. When
+    /// anything is wrong with one of them, all old ones stay and the sentence says why.
     pub fn reload(&self) -> Result<(), Error> {
-        let names = || self.certificates.identities.iter().map(|identity| identity.chain.to_string());
-        match load(&self.certificates.identities) {
-            Ok(fresh) => {
-                *self.certificates.keys.write().unwrap_or_else(PoisonError::into_inner) = fresh;
-                let names = names().collect::<Vec<_>>().join(", ");
-                log::tell(Level::Info, 0, format_args!("certificates were read again: {names}"));
+        // Read without the lock: handshakes go on.
+        let identities = self.certificates.shown().identities.clone();
+        match load(&identities) {
+            Ok(keys) => {
+                let mut shown = self.certificates.0.write().unwrap_or_else(PoisonError::into_inner);
+                // Those that were added meanwhile are fresh.
+                shown.keys.splice(..identities.len(), keys);
+                drop(shown);
+                let names: Vec<String> = identities.iter().map(|identity| identity.chain.to_string()).collect();
+                log::tell(Level::Info, 0, format_args!("certificates were read again: {}", names.join(", ")));
                 Ok(())
             }
             Err(error) => {
@@ -77,6 +94,16 @@ impl ServerTls {
         }
     }
 
+    /// One identity more, behind the others: for connections made from now on, of every server that has this.
+    /// Fails as [`ServerTls::new`] does, and changes nothing then.
+    pub fn add(&self, identity: Identity) -> Result<(), Error> {
+        let key = certified_key(&identity)?;
+        let mut shown = self.certificates.0.write().unwrap_or_else(PoisonError::into_inner);
+        shown.identities.push(identity);
+        shown.keys.push(key);
+        Ok(())
+    }
+
     pub(crate) fn config(&self) -> Arc<ServerConfig> {
         self.config.clone()
     }
@@ -84,7 +111,7 @@ impl ServerTls {
 
 impl fmt::Debug for ServerTls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ServerTls({:?})", self.certificates.identities)
+        write!(f, "ServerTls({:?})", self.certificates.shown().identities)
     }
 }
 
@@ -103,17 +130,25 @@ fn verifier(pem: &Pem, is_required: bool) -> Result<Arc<dyn rustls::server::dang
 }
 
 /// What is shown to clients; replaced by a reload.
-struct Certificates {
+struct Certificates(RwLock<Shown>);
+
+struct Shown {
     identities: Vec<Identity>,
-    /// Never empty.
-    keys: RwLock<Vec<Arc<CertifiedKey>>>,
+    /// One for each identity; never empty.
+    keys: Vec<Arc<CertifiedKey>>,
+}
+
+impl Certificates {
+    fn shown(&self) -> RwLockReadGuard<'_, Shown> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let name = hello.server_name();
         SERVER_NAME.set(name.map(Into::into));
-        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        let keys = &self.shown().keys;
         if let ([_, _, ..], Some(name)) = (keys.as_slice(), name.and_then(|name| DnsName::try_from(name).ok())) {
             let name = ServerName::DnsName(name);
             if let Some(named) = keys.iter().find(|key| is_for(key, &name)) {
@@ -126,7 +161,7 @@ impl ResolvesServerCert for Certificates {
 
 impl fmt::Debug for Certificates {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Certificates({:?})", self.identities)
+        write!(f, "Certificates({:?})", self.shown().identities)
     }
 }
 

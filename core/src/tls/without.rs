@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{ClientTlsOptions, Pem, ServerTlsOptions};
+use super::{ClientCertificates, ClientTlsOptions, Identity, Pem, ServerTlsOptions};
 use crate::error::Error;
 
 /// A server's side of TLS; this build has none.
@@ -22,6 +22,16 @@ impl ServerTls {
 
     /// Never called.
     pub fn reload(&self) -> Result<(), Error> {
+        match *self {}
+    }
+
+    /// Never called.
+    pub fn asking(&self, _: &ClientCertificates) -> Result<ServerTls, Error> {
+        match *self {}
+    }
+
+    /// Never called.
+    pub fn add(&self, _: Identity) -> Result<(), Error> {
         match *self {}
     }
 

@@ -10,7 +10,6 @@ import pytest
 from servers import ROOT
 
 NAMES = ["liblinkspan1", "liblinkspan-dev"]
-BUILD = ROOT / "target/deb"
 
 
 def run(*command, **options):
@@ -20,16 +19,21 @@ def run(*command, **options):
     return done.stdout
 
 
+def make(build, build_type, components, *options):
+    """Builds, packs these components, and gives the packages' files by name."""
+    run("cmake", "-S", ROOT, "-B", build, "-DCMAKE_INSTALL_PREFIX=/usr", f"-DCMAKE_BUILD_TYPE={build_type}",
+        "-DLINKSPAN_TESTS=OFF", "-DLINKSPAN_EXAMPLES=OFF", f"-DLINKSPAN_CARGO_TARGET_DIR={ROOT}/target", *options)
+    run("cmake", "--build", build)
+    for old in build.glob("*.deb"):
+        old.unlink()
+    run("cpack", "-G", "DEB", "-D", f"CPACK_COMPONENTS_ALL={components}", cwd=build)
+    return {path.name.split("_")[0]: path for path in build.glob("*.deb")}
+
+
 @pytest.fixture(scope="session")
 def packages():
-    """The packages' files, by name."""
-    run("cmake", "-S", ROOT, "-B", BUILD, "-DCMAKE_INSTALL_PREFIX=/usr", "-DCMAKE_BUILD_TYPE=Release",
-        "-DLINKSPAN_TESTS=OFF", "-DLINKSPAN_EXAMPLES=OFF", f"-DLINKSPAN_CARGO_TARGET_DIR={ROOT}/target")
-    run("cmake", "--build", BUILD)
-    for old in BUILD.glob("*.deb"):
-        old.unlink()
-    run("cpack", "-G", "DEB", cwd=BUILD)
-    made = {path.name.split("_")[0]: path for path in BUILD.glob("*.deb")}
+    """The library's packages, by name."""
+    made = make(ROOT / "target/deb", "Release", "library;dev")
     assert sorted(made) == sorted(NAMES)
     return made
 
@@ -132,3 +136,16 @@ def test_programs_are_built_with_the_installed_packages(prefix, tmp_path):
                    "-DGENERATOR=Unix Makefiles", "-DTLS=ON", "-DDEFLATE=ON", "-P",
                    ROOT / "packaging/tests/consumer.cmake")
         assert said.count("echoed") == 4
+
+
+def test_the_command_is_a_package_of_its_own(tmp_path):
+    made = make(ROOT / "target/deb-command", "Debug", "command", "-DLINKSPAN_CLI=ON")
+    assert sorted(made) == ["linkspan"]
+    run("dpkg-deb", "-x", made["linkspan"], tmp_path)
+    version = field(made["linkspan"], "Version")
+    assert run(tmp_path / "usr/bin/linkspan", "--version") == f"linkspan {version}\n"
+    assert ".symtab" not in run("readelf", "--section-headers", "--wide", tmp_path / "usr/bin/linkspan")
+    assert "libc6" in field(made["linkspan"], "Depends")
+    files = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if not path.is_dir()}
+    assert {"usr/share/man/man1/linkspan.1", "usr/share/bash-completion/completions/linkspan",
+            "usr/share/doc/linkspan/copyright", "usr/share/doc/linkspan/changelog.gz"} <= files

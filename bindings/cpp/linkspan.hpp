@@ -32,6 +32,7 @@
 #define LINKSPAN_HPP
 
 #include <linkspan/engine.hpp>
+#include <linkspan/log.hpp>
 #include <linkspan/loop.hpp>
 #include <linkspan/server.hpp>
 

@@ -87,14 +87,9 @@ public:
             return linkspan_connection_response_header(raw_, name.c_str(), buffer, capacity, length);
         });
     }
-    std::optional<std::string_view> response_body() const {
-        const void *data = nullptr;
-        std::size_t bytes = 0;
-        const linkspan_status status = linkspan_connection_response_body(raw_, &data, &bytes);
-        if (status == LINKSPAN_NOT_FOUND) return std::nullopt;
-        check(status);
-        return Payload(data, bytes);
-    }
+    std::optional<std::string_view> response_body() const { return lent(linkspan_connection_response_body); }
+    // The peer's own TLS certificate in DER form, where it showed one, until the handler returns.
+    std::optional<std::string_view> peer_certificate() const { return lent(linkspan_connection_peer_certificate); }
     // Nothing while nothing ends. Inside the loop's handlers only.
     std::optional<CloseInfo> close_info() const {
         linkspan_close_info info;
@@ -133,6 +128,15 @@ private:
             return ask(raw_, buffer, capacity, length);
         });
         return answer ? *std::move(answer) : std::string();
+    }
+
+    std::optional<std::string_view> lent(linkspan_status (*ask)(linkspan_connection, const void **, std::size_t *)) const {
+        const void *data = nullptr;
+        std::size_t bytes = 0;
+        const linkspan_status status = ask(raw_, &data, &bytes);
+        if (status == LINKSPAN_NOT_FOUND) return std::nullopt;
+        check(status);
+        return Payload(data, bytes);
     }
 
     linkspan_connection raw_;

@@ -42,6 +42,26 @@ public:
         check(linkspan_tls_client_ca(tls.raw(), ca_file.c_str()));
         return tls;
     }
+    // A client: trusts these beside the system's certificates.
+    void add_ca(const std::string &file) { check(linkspan_tls_client_add_ca(raw(), file.c_str())); }
+    // A client: who we are to servers that ask.
+    void certificate(const std::string &certificate_file, const std::string &key_file) {
+        check(linkspan_tls_client_certificate(raw(), certificate_file.c_str(), key_file.c_str()));
+    }
+    // A client: the server's key must be this one, "sha256/" and 44 characters, or another that was pinned.
+    void pin(const std::string &pin) { check(linkspan_tls_client_pin(raw(), pin.c_str())); }
+    // A client: the name that the server's certificate must bear, instead of the URL's host.
+    void server_name(const std::string &name) { check(linkspan_tls_client_server_name(raw(), name.c_str())); }
+    // A client: the application protocols (ALPN) that are offered.
+    void alpn(const std::vector<std::string> &protocols) {
+        std::vector<const char *> texts;
+        for (const std::string &protocol : protocols) texts.push_back(protocol.c_str());
+        check(linkspan_tls_client_alpn(raw(), texts.data(), texts.size()));
+    }
+    // A server: asks clients for a certificate by one of the issuers in this file.
+    void client_ca(const std::string &file, bool is_required) {
+        check(linkspan_tls_server_client_ca(raw(), file.c_str(), is_required));
+    }
     // One more certificate of a server, picked by the name that a client asks for.
     void add_certificate(const std::string &certificate_file, const std::string &key_file) {
         check(linkspan_tls_add_certificate(raw(), certificate_file.c_str(), key_file.c_str()));

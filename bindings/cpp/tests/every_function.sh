@@ -12,7 +12,6 @@ linkspan_close_name                 # static text, as in C
 linkspan_rule_name                  # static text, as in C
 linkspan_status_text                # static text, as in C; Error::what() says more
 linkspan_version                    # static text, as in C
-linkspan_set_log                    # for the whole process: what it is given must never be destroyed
 U
 }
 

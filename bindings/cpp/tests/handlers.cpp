@@ -182,7 +182,33 @@ static void handlers_live_as_long_as_they_are_called() {
     CHECK(servers == 0);
 }
 
+static void log_messages_come() {
+    static std::string logged;
+    static auto log = [](linkspan_log_level level, Connection connection, std::string_view message) {
+        CHECK(level <= LINKSPAN_LOG_DEBUG);
+        if (connection.id()) logged += message;
+        throw 7;
+    };
+    linkspan::set_log(log, LINKSPAN_LOG_DEBUG);
+    linkspan::Loop loop;
+    linkspan::Server server = serve(loop, Echo());
+    bool is_closed = false;
+    linkspan::Handlers client;
+    client.on_open = [](Connection connection) { connection.close(); };
+    client.on_close = [&](Connection, const linkspan::CloseInfo &) { is_closed = true; };
+    loop.connect(url_of(server), client);
+    turn_until(loop, [&] { return is_closed; });
+    CHECK(!logged.empty());
+    linkspan::set_log(nullptr);
+    logged.clear();
+    is_closed = false;
+    loop.connect(url_of(server), client);
+    turn_until(loop, [&] { return is_closed; });
+    CHECK(logged.empty());
+}
+
 int main() {
+    log_messages_come();
     all_are_called();
     errors_name_the_rule();
     throwing_closes_with_1011();

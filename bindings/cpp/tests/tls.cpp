@@ -50,5 +50,40 @@ int main() {
     loop.connect(url, handlers);
     turn_until(loop, [&] { return ended == 2; });
     CHECK(status == LINKSPAN_TLS);
+
+    // A client that says who it is, to a server that wants to know.
+    auto asking = linkspan::Tls::server(certificates + "server.pem", certificates + "server.key");
+    THROWS(LINKSPAN_TLS, asking.client_ca("missing.pem", true));
+    asking.client_ca(certificates + "more_ca.pem", true);
+    options.tls = asking.raw();
+    std::size_t shown = 0;
+    linkspan::Handlers serving;
+    serving.on_open = [&](Connection connection) {
+        shown = connection.peer_certificate()->size();
+        connection.close();
+    };
+    linkspan::Server second = serve(loop, serving, options);
+    auto known = linkspan::Tls::client();
+    known.add_ca(certificates + "ca.pem");
+    known.certificate(certificates + "client.pem", certificates + "client.key");
+    known.pin("sha256/ZvX5jEt6Qkqvzo1E+Kjwze3vYp/Kjv/SeTKGpef1Njg=");
+    known.server_name("localhost");
+    known.alpn({"http/1.1"});
+    THROWS(LINKSPAN_TLS, known.pin("sha256/"));
+    THROWS(LINKSPAN_TLS, known.server_name("no name"));
+    THROWS(LINKSPAN_TLS, known.certificate("missing.pem", "missing.key"));
+    trusting.tls = known.raw();
+    status = LINKSPAN_OK;
+    handlers.on_open = nullptr;
+    loop.connect("wss://127.0.0.1:" + std::to_string(second.port()) + "/", handlers, trusting);
+    turn_until(loop, [&] { return ended == 3 && shown != 0; });
+    CHECK(status == LINKSPAN_OK);
+    // Another key than the pinned one.
+    auto pinned = linkspan::Tls::client(certificates + "ca.pem");
+    pinned.pin("sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=");
+    trusting.tls = pinned.raw();
+    loop.connect("wss://localhost:" + std::to_string(server.port()) + "/", handlers, trusting);
+    turn_until(loop, [&] { return ended == 4; });
+    CHECK(status == LINKSPAN_TLS);
     return 0;
 }

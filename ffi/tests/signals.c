@@ -4,6 +4,7 @@
 #include "check.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -49,10 +50,33 @@ static void handlers_are_the_programs(void) {
         CHECK(!sigaction(number, NULL, &action) && action.sa_handler == SIG_DFL);
 }
 
+/* What the program's parent has left it. */
+static char is_inherited[1024];
+
+/* What a child runs by exec gets none of the library's descriptors. */
+static void descriptors_close_on_exec(void) {
+    int seen = 0;
+    DIR *all = opendir("/proc/self/fd");
+    CHECK(all != NULL);
+    for (struct dirent *it; (it = readdir(all)) != NULL;) {
+        char path[300], target[64] = "";
+        int fd = atoi(it->d_name);
+        snprintf(path, sizeof path, "/proc/self/fd/%s", it->d_name);
+        if (readlink(path, target, sizeof target - 1) < 0) continue;
+        if (strncmp(target, "socket:", 7) && strncmp(target, "anon_inode:", 11)) continue;
+        if (fd < 1024 && is_inherited[fd]) continue;
+        CHECK(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+        seen++;
+    }
+    closedir(all);
+    CHECK(seen >= 5);
+}
+
 static void on_open(void *user, linkspan_connection connection) {
     (void)user;
     (void)connection;
     look();
+    descriptors_close_on_exec();
     OK(linkspan_connection_close(connection, 1000, NULL, 0));
 }
 
@@ -64,6 +88,7 @@ static void on_close(void *user, linkspan_connection connection, const linkspan_
 }
 
 int main(void) {
+    for (int fd = 0; fd < 1024; fd++) is_inherited[fd] = fcntl(fd, F_GETFD) != -1;
     /* A test runner may have told it to overlook some. */
     for (int number = 1; number <= 31; number++) signal(number, SIG_DFL);
     char url[64];

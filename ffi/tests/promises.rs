@@ -90,3 +90,21 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
     let paths = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     paths.flat_map(|path| if path.is_dir() { sources(&path) } else { vec![path] }).collect()
 }
+
+#[test]
+fn every_test_that_the_page_of_promises_names_exists() {
+    let page = fs::read_to_string(root().join("docs/promises.md")).unwrap();
+    let mut promises = 0;
+    for row in page.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| #")) {
+        promises += usize::from(row.as_bytes()[2].is_ascii_digit());
+        let (_, held_by) = row.trim_end_matches(" |").rsplit_once(" | ").unwrap();
+        let named: Vec<&str> = held_by.split('`').skip(1).step_by(2).collect();
+        for name in &named {
+            let (file, test) = name.split_once("::").unwrap_or((name, ""));
+            let text = fs::read_to_string(root().join(file)).unwrap_or_else(|_| panic!("there is no {file}"));
+            assert!(test.is_empty() || text.contains(&format!("fn {test}()")), "there is no {test} in {file}");
+        }
+        assert!(!named.is_empty() || held_by == "Held by", "nothing holds: {row}");
+    }
+    assert_eq!(promises, 15);
+}

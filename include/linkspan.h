@@ -324,7 +324,8 @@ typedef struct linkspan_config {
     uint64_t ping_interval;
     // From that ping to a sign of life, in milliseconds. Default 20000.
     uint64_t pong_timeout;
-    // From our close frame to the end of the stream, in milliseconds. Default 5000.
+    // From our close frame to the end of the stream, in milliseconds; as long again while messages that were
+    // accepted before it leave. Default 5000.
     uint64_t close_timeout;
     // Subprotocols, best first, separated by commas: those that a server speaks, or that a client offers.
     // NULL: none.

@@ -61,3 +61,37 @@ fn what_a_closing_connection_takes_no_more_is_counted() {
     let (at, info) = run_to_the_end(&mut engine);
     assert_eq!((at, info.fault.clone(), info.unsent_bytes), (Time::from_millis(1_000), Some(Fault::CloseTimeout), 30));
 }
+
+#[test]
+fn a_close_waits_for_a_peer_that_reads_slowly() {
+    let at = Time::from_millis;
+    let closing = || {
+        let mut engine = open(Config { close_timeout: 1_000, ..Config::default() });
+        engine.send(MessageKind::Binary, &[7; 100_000]).unwrap();
+        engine.close(Time::ZERO, None, "").unwrap();
+        engine
+    };
+    let mut slow = closing();
+    for n in 1..=5 {
+        slow.sent(20_000);
+        assert_eq!(slow.next_timeout(), Some(at(n * 1_000)));
+        slow.handle_timeout(at(n * 1_000));
+    }
+    // The last bytes have left in the meantime: too few to count as messages.
+    slow.sent(slow.outbox().len());
+    let (end, info) = run_to_the_end(&mut slow);
+    assert_eq!((end, info.fault, info.unsent_bytes), (at(6_000), Some(Fault::CloseTimeout), 0));
+
+    // Everything has left just before the deadline: for its answer the peer has as long again, and no longer.
+    let mut late = closing();
+    late.sent(late.outbox().len());
+    late.handle_timeout(at(1_000));
+    let (end, info) = run_to_the_end(&mut late);
+    assert_eq!((end, info.fault, info.unsent_bytes), (at(2_000), Some(Fault::CloseTimeout), 0));
+
+    let mut dripping = closing();
+    dripping.sent(1_000);
+    let (end, info) = run_to_the_end(&mut dripping);
+    assert_eq!((end, info.fault), (at(1_000), Some(Fault::CloseTimeout)));
+    assert!(info.unsent_bytes > 98_000);
+}

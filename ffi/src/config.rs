@@ -66,7 +66,8 @@ pub struct linkspan_config {
     pub ping_interval: u64,
     /// From that ping to a sign of life, in milliseconds. Default 20000.
     pub pong_timeout: u64,
-    /// From our close frame to the end of the stream, in milliseconds. Default 5000.
+    /// From our close frame to the end of the stream, in milliseconds; as long again while messages that were
+    /// accepted before it leave. Default 5000.
     pub close_timeout: u64,
     /// Subprotocols, best first, separated by commas: those that a server speaks, or that a client offers.
     /// NULL: none.

@@ -110,7 +110,8 @@ pub struct Config {
     pub ping_interval: u64,
     /// From that ping to a sign of life. Default 20 s.
     pub pong_timeout: u64,
-    /// From our close frame to the end of the stream. Default 5 s.
+    /// From our close frame to the end of the stream; as long again while messages that were accepted before it
+    /// leave. Default 5 s.
     pub close_timeout: u64,
     /// Server: subprotocols it speaks, best first; the first that the client offers is chosen unless
     /// the application chooses. Client: those it offers, best first. Default none.

@@ -262,8 +262,12 @@ impl Engine {
         }
         if self.deadlines.is_due(Kind::Close, now) {
             self.deadlines.clear(Kind::Close);
-            self.end_of_input = true;
-            self.give_up(now, Side::Local, Some(Fault::CloseTimeout));
+            if self.still_leaves() {
+                self.deadlines.set(Kind::Close, now, self.config.close_timeout);
+            } else {
+                self.end_of_input = true;
+                self.give_up(now, Side::Local, Some(Fault::CloseTimeout));
+            }
         }
     }
 

@@ -18,7 +18,14 @@ pub(super) struct Closing {
     is_answered: bool,
     /// `Event::CloseRequested` is still to be told.
     untold_request: bool,
+    /// Bytes that waited to leave when the close's deadline was last looked at.
+    waited: usize,
 }
+
+/// A close frame has no more bytes than this: what waits beyond is messages.
+const CLOSE_FRAME: usize = 2 + 4 + 125;
+/// A peer that takes less than this within the close's deadline is too slow to be waited for.
+const PROGRESS: usize = 4096;
 
 impl CloseInfo {
     pub(super) fn abnormal(begun_by: Side, fault: Option<Fault>) -> CloseInfo {
@@ -104,8 +111,19 @@ impl Engine {
     pub(super) fn conclude(&mut self, now: Time, phase: Phase, mut info: CloseInfo) {
         info.unsent_bytes += self.closing.as_ref().map_or(0, |closing| closing.info.unsent_bytes);
         let was_open = self.was_open();
-        self.closing = Some(Box::new(Closing { info, was_open, is_answered: true, untold_request: false }));
+        let waited = self.outbox.len();
+        self.closing = Some(Box::new(Closing { info, was_open, is_answered: true, untold_request: false, waited }));
         self.enter(phase, now);
+    }
+
+    /// The close's deadline has come: whether messages that were accepted before the close have left since the
+    /// last one. Then the peer only reads slowly, and has as long again.
+    pub(super) fn still_leaves(&mut self) -> bool {
+        let waits = self.outbox.len();
+        let is_closing = matches!(self.phase, Phase::CloseSent | Phase::CloseReceived);
+        let Some(closing) = self.closing.as_mut().filter(|_| is_closing) else { return false };
+        let waited = std::mem::replace(&mut closing.waited, waits);
+        waited > CLOSE_FRAME && (waits == 0 || waited.saturating_sub(waits) >= PROGRESS)
     }
 
     /// A driver had accepted so many payload bytes, and the connection takes no more: they are counted in

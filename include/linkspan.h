@@ -874,7 +874,8 @@ linkspan_status linkspan_server_new(const struct linkspan_server_options *option
 // the system's queue until linkspan_server_start. LINKSPAN_IO with a sentence when the port is taken.
 //
 // This and the other functions that listen may be called several times before linkspan_server_start, for IPv4,
-// IPv6 and a Unix socket for instance; afterwards they return LINKSPAN_WRONG_STATE.
+// IPv6 and a Unix socket for instance; afterwards they return LINKSPAN_WRONG_STATE. "::" serves IPv4 addresses
+// too, unless "0.0.0.0" was added before with the same port.
 //
 // Thread: any.
 linkspan_status linkspan_server_listen(struct linkspan_server *server, const char *host, uint16_t port);

@@ -120,7 +120,8 @@ pub unsafe extern "C" fn linkspan_server_new(
 /// the system's queue until linkspan_server_start. LINKSPAN_IO with a sentence when the port is taken.
 ///
 /// This and the other functions that listen may be called several times before linkspan_server_start, for IPv4,
-/// IPv6 and a Unix socket for instance; afterwards they return LINKSPAN_WRONG_STATE.
+/// IPv6 and a Unix socket for instance; afterwards they return LINKSPAN_WRONG_STATE. "::" serves IPv4 addresses
+/// too, unless "0.0.0.0" was added before with the same port.
 ///
 /// Thread: any.
 #[unsafe(no_mangle)]
@@ -132,7 +133,10 @@ pub unsafe extern "C" fn linkspan_server_listen(
     guard(|| {
         // SAFETY: the pointers are as the comment says.
         let (server, host) = unsafe { (guard::shared(server)?, guard::optional_string(host)?) };
-        server.bind(|reuse_port| tcp(&resolve(host.unwrap_or("127.0.0.1"), port)?, reuse_port))
+        server.bind(|reuse_port, others| {
+            let addresses = resolve(host.unwrap_or("127.0.0.1"), port)?;
+            Ok(vec![Listener::tcp_beside(&addresses[..], reuse_port, others)?])
+        })
     })
 }
 
@@ -147,7 +151,7 @@ pub unsafe extern "C" fn linkspan_server_listen_unix(
     guard(|| {
         // SAFETY: the pointers are as the comment says.
         let (server, path) = unsafe { (guard::shared(server)?, guard::string(path)?) };
-        server.bind(|_| Ok(vec![Listener::unix(path)?]))
+        server.bind(|_, _| Ok(vec![Listener::unix(path)?]))
     })
 }
 
@@ -161,7 +165,7 @@ pub unsafe extern "C" fn linkspan_server_listen_fd(server: *mut linkspan_server,
     guard(|| {
         // SAFETY: the pointer and the descriptor are as the comment says.
         let (server, fd) = unsafe { (guard::shared(server)?, guard::owned_fd(fd)?) };
-        server.bind(|_| Ok(vec![Listener::from_fd(fd)?]))
+        server.bind(|_, _| Ok(vec![Listener::from_fd(fd)?]))
     })
 }
 
@@ -180,7 +184,7 @@ pub unsafe extern "C" fn linkspan_server_listen_systemd(
     guard(|| {
         // SAFETY: the pointers are as the comment says.
         let (server, name) = unsafe { (guard::shared(server)?, guard::optional_string(name)?) };
-        server.bind(|_| Listener::from_systemd(name))
+        server.bind(|_, _| Listener::from_systemd(name))
     })
 }
 
@@ -334,13 +338,13 @@ impl linkspan_server {
         guard::lock(&self.0)
     }
 
-    fn bind(&self, listen: impl FnOnce(bool) -> Result<Vec<Listener>, Error>) -> Outcome {
+    fn bind(&self, listen: impl FnOnce(bool, &[Listener]) -> Result<Vec<Listener>, Error>) -> Outcome {
         let mut state = self.lock();
         let reuse_port = state.reuse_port;
         let State { ports, stage: Stage::New(listeners), .. } = &mut *state else {
             return Err(wrong_state("the server was started already: listen before that"));
         };
-        let more = listen(reuse_port)?;
+        let more = listen(reuse_port, listeners)?;
         ports.extend(more.iter().map(|one| one.local_addr().socket_addr().map_or(0, |address| address.port())));
         listeners.extend(more);
         Ok(LINKSPAN_OK)
@@ -455,10 +459,6 @@ impl State {
 fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, Error> {
     let found = (host, port).to_socket_addrs().map(Iterator::collect);
     found.map_err(|why| Error::Resolve { host: host.to_owned(), why: why.to_string() })
-}
-
-fn tcp(addresses: &[SocketAddr], reuse_port: bool) -> Result<Vec<Listener>, Error> {
-    Ok(vec![if reuse_port { Listener::tcp_reuse_port(addresses) } else { Listener::tcp(addresses) }?])
 }
 
 fn wrong_state(why: &'static str) -> Failure {

@@ -22,16 +22,22 @@ static void on_several_addresses(void) {
     CHECK(linkspan_server_port_at(server, 0) == 0);
     CHECK(linkspan_server_port_at(server, 1) == linkspan_server_port(server));
     CHECK(linkspan_server_port_at(server, 2) != 0 && linkspan_server_port_at(server, 3) == 0);
+    OK(linkspan_server_listen(server, "0.0.0.0", 0));
+    OK(linkspan_server_listen(server, "::", linkspan_server_port_at(server, 3)));
+    CHECK(linkspan_server_port_at(server, 4) == linkspan_server_port_at(server, 3));
     OK(linkspan_server_start(server));
     int four = raw_tcp(linkspan_server_port_at(server, 1)), six = raw_tcp6(linkspan_server_port_at(server, 2));
-    int local = raw_unix(path);
+    int local = raw_unix(path), every_four = raw_tcp(linkspan_server_port_at(server, 3));
+    int every_six = raw_tcp6(linkspan_server_port_at(server, 4));
+    raw_upgrade(every_four);
+    raw_upgrade(every_six);
     raw_upgrade(four);
     raw_upgrade(six);
     raw_upgrade(local);
     IS(linkspan_server_listen(server, "127.0.0.1", 0), LINKSPAN_WRONG_STATE);
     CHECK(strstr(linkspan_last_error(), "before") != NULL);
     linkspan_server_free(server);
-    CHECK(!close(four) && !close(six) && !close(local));
+    CHECK(!close(four) && !close(six) && !close(local) && !close(every_four) && !close(every_six));
 }
 
 static void on_a_shared_port(void) {

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -28,21 +28,24 @@ impl Listener {
     /// Listens on the first of the addresses that can be had. A port in use is an error that names it;
     /// port 0 picks a free one, see [`Listener::local_addr`].
     pub fn tcp(addresses: impl ToSocketAddrs) -> Result<Listener, Error> {
-        Listener::tcp_any(addresses, false)
+        Listener::tcp_beside(addresses, false, &[])
     }
 
     /// As [`Listener::tcp`], but shares the port with every other socket of this user that asks for the
     /// same (SO_REUSEPORT); the kernel spreads new connections among them.
     pub fn tcp_reuse_port(addresses: impl ToSocketAddrs) -> Result<Listener, Error> {
-        Listener::tcp_any(addresses, true)
+        Listener::tcp_beside(addresses, true, &[])
     }
 
-    fn tcp_any(addresses: impl ToSocketAddrs, reuse_port: bool) -> Result<Listener, Error> {
+    /// As the two above, beside other listeners of the same server. `::` takes connections to IPv4 addresses too,
+    /// unless one of those listens on `0.0.0.0` and the same port: then it takes those to IPv6 addresses only.
+    pub fn tcp_beside(addresses: impl ToSocketAddrs, reuse_port: bool, others: &[Listener]) -> Result<Listener, Error> {
         let addresses =
             addresses.to_socket_addrs().map_err(|error| Error::io("find the address to listen on", error))?;
         let mut first_error = None;
         for address in addresses {
-            match tcp(address, reuse_port) {
+            let ipv4 = Peer::Tcp(SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port())));
+            match tcp(address, reuse_port, others.iter().any(|other| other.local_addr() == ipv4)) {
                 Ok(socket) => return Ok(Listener { socket, _file: None }),
                 Err(error) => {
                     first_error.get_or_insert_with(|| Error::io(format!("listen on {address}"), error));
@@ -163,11 +166,14 @@ impl Default for ListenOptions {
     }
 }
 
-fn tcp(address: SocketAddr, reuse_port: bool) -> io::Result<socket2::Socket> {
+fn tcp(address: SocketAddr, reuse_port: bool, only_ipv6: bool) -> io::Result<socket2::Socket> {
     let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     // Connections of an earlier run that linger in TIME_WAIT do not hold the port.
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(reuse_port)?;
+    if address.is_ipv6() && only_ipv6 {
+        socket.set_only_v6(true)?;
+    }
     socket.bind(&address.into())?;
     start(socket)
 }
@@ -297,6 +303,23 @@ mod tests {
         let address = first.local_addr().socket_addr().unwrap();
         Listener::tcp(address).unwrap_err();
         Listener::tcp_reuse_port(address).unwrap();
+    }
+
+    #[test]
+    fn all_addresses_of_both_families_go_together_on_one_port() {
+        let four = Listener::tcp("0.0.0.0:0").unwrap();
+        let port = four.local_addr().socket_addr().unwrap().port();
+        // Somebody else's port is taken, also where only one family is.
+        Listener::tcp(("::", port)).unwrap_err();
+        let six = Listener::tcp_beside(("::", port), false, std::slice::from_ref(&four)).unwrap();
+        let _first = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        let _second = TcpStream::connect(("::1", port)).unwrap();
+        accept(&four);
+        accept(&six);
+        // Alone, it serves both.
+        let both = Listener::tcp("[::]:0").unwrap();
+        let _third = TcpStream::connect(("127.0.0.1", both.local_addr().socket_addr().unwrap().port())).unwrap();
+        accept(&both);
     }
 
     #[test]

@@ -44,6 +44,7 @@ programs! {
     log: "ffi/tests/log.c",
     metrics: "ffi/tests/metrics.c",
     null: "ffi/tests/null.c",
+    parts: "ffi/tests/parts.c",
     proxies: "ffi/tests/proxies.c",
     proxied: "ffi/tests/proxied.c",
     reconnect: "ffi/tests/reconnect.c",

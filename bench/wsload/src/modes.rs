@@ -250,6 +250,7 @@ impl Bench {
         let depth: u64 = self.a.num("d", 4);
         let warm = (self.a.num("warmup", 0.5f64) * 1e9) as u64;
         let span = (self.a.num("duration", 2.0f64) * 1e9) as u64;
+        let max: u64 = self.a.num("count", u64::MAX);
         let (path, pubp) = (self.a.text("path", "/sub"), self.a.text("pub-path", "/pub"));
         let mut v = self.open_all(n + 1, 64, |i| if i == n { pubp.clone() } else { path.clone() })?;
         std::thread::sleep(std::time::Duration::from_millis(200));
@@ -283,7 +284,7 @@ impl Bench {
                 count = 0;
                 hist.reset();
             }
-            if meter.is_some() && now - begin >= warm + span || now > self.deadline {
+            if meter.is_some() && (now - begin >= warm + span || count >= max) || now > self.deadline {
                 let Some(m) = meter.take() else { return err("no measurement") };
                 let secs = self.stop_meter(m, count);
                 self.num("rate", count as f64 / secs);

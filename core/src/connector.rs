@@ -20,7 +20,6 @@ mod redirect;
 mod resolver;
 mod route;
 
-use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::BorrowedFd;
@@ -36,7 +35,7 @@ use self::race::{Lap, Race};
 pub use self::reconnect::Reconnect;
 pub(crate) use self::reconnect::{is_error_final, is_final, retry_after};
 pub(crate) use self::redirect::follow;
-pub use self::resolver::{Answer, Question, Resolve, SystemResolver};
+pub use self::resolver::{Answer, Found, Question, Resolve, SystemResolver};
 use self::route::{Ends, Leg, Route, authority};
 use crate::error::Error;
 use crate::protocol::handshake::{Proxy, ProxyKind};
@@ -95,18 +94,6 @@ enum Phase {
 enum Place {
     Server,
     Proxy,
-}
-
-/// The answer to one question, for [`Connecting::resolved`].
-pub struct Found {
-    question: u64,
-    addresses: Result<Vec<SocketAddr>, Error>,
-}
-
-impl fmt::Debug for Found {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Found({:?})", self.addresses)
-    }
 }
 
 impl Connecting {
@@ -602,6 +589,8 @@ mod tests {
         assert!(matches!(connecting.next_step(Time::ZERO), Step::Watch));
         connecting.abort();
         assert!(connecting.newest().is_none());
+        // To be told at once, whatever the deadlines were.
+        assert_eq!(connecting.next_timeout(), Some(Time::ZERO));
         assert!(matches!(connecting.next_step(Time::ZERO), Step::Failed(_)));
     }
 }

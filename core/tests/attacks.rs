@@ -1,5 +1,5 @@
 //! Attacks that WebSocket software has fallen to, one test a class, against both roles where both can be
-//! attacked. Finer cases stand in the corpus.
+//! attacked. Finer cases stand in the corpus; what a redirect is told of who asks, in redirects.rs.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::sync::Arc;

@@ -65,7 +65,7 @@ pub struct linkspan_client_options {
     pub reconnect_attempts: u32,
     /// How long to wait before a lost connection is tried again, in milliseconds. Default 0: a loss is the end.
     /// This is the ceiling of the first delay; it doubles from loss to loss, and each delay is drawn evenly
-    /// between zero and its ceiling. A server that says Retry-After (in seconds) is left alone for so long before,
+    /// between zero and its ceiling. A server that says Retry-After is left alone for so long before,
     /// at most `reconnect_max_delay`.
     ///
     /// The connection keeps its name. Each loss, and each try that fails, is told by on_error where there is a

@@ -1,6 +1,6 @@
 //! [`Reconnect`]: when a lost client connection is tried again, and when it is not worth it.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::error::Error;
 use crate::protocol::handshake::Response;
@@ -103,10 +103,36 @@ fn is_code_final(code: CloseCode) -> bool {
     .contains(&code)
 }
 
-/// How long the server wants to be left alone; a date counts as no wish.
+/// How long the server wants to be left alone.
 pub(crate) fn retry_after(response: &Response) -> Option<Duration> {
-    // RFC 9110 10.2.3: seconds, or a date.
-    Some(Duration::from_secs(response.headers.get("Retry-After")?.trim().parse().ok()?))
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    read_retry_after(response.headers.get("Retry-After")?.trim(), now)
+}
+
+/// RFC 9110 10.2.3: seconds, or a date; one that is over is no time at all.
+fn read_retry_after(value: &str, now: Duration) -> Option<Duration> {
+    match value.parse() {
+        Ok(seconds) => Some(Duration::from_secs(seconds)),
+        Err(_) => Some(read_date(value)?.saturating_sub(now)),
+    }
+}
+
+/// RFC 9110 5.6.7, the form that is to be written: `Sun, 06 Nov 1994 08:49:37 GMT`, since 1970.
+fn read_date(value: &str) -> Option<Duration> {
+    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let [_, day, month, year, time, "GMT"] = value.split(' ').collect::<Vec<_>>()[..] else { return None };
+    let [hour, minute, second] = time.split(':').collect::<Vec<_>>()[..] else { return None };
+    let number = |text: &str, least: u64, most: u64| -> Option<u64> {
+        text.parse().ok().filter(|number| (least..=most).contains(number))
+    };
+    let (day, year) = (number(day, 1, 31)?, number(year, 1970, 9999)?);
+    let month = MONTHS.iter().position(|name| *name == month)? as u64;
+    // Years that begin with March end with the leap day: a month's first day is then a plain formula.
+    let (year, month) = if month < 2 { (year - 1, month + 10) } else { (year, month - 2) };
+    let before_1970 = 719_468;
+    let days = year * 365 + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 1 - before_1970;
+    let seconds = number(hour, 0, 23)? * 3600 + number(minute, 0, 59)? * 60 + number(second, 0, 60)?;
+    Some(Duration::from_secs(days * 86_400 + seconds))
 }
 
 #[cfg(test)]
@@ -145,9 +171,36 @@ mod tests {
             retry_after(&Response::parse(head.as_bytes(), 100).unwrap())
         };
         assert_eq!(said("120"), Some(120 * SECOND));
-        for none in ["", "-1", "1.5", "99999999999999999999999", "Sun, 06 Nov 1994 08:49:37 GMT"] {
+        // Long ago.
+        assert_eq!(said("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::ZERO));
+        for none in ["", "-1", "1.5", "99999999999999999999999", "soon"] {
             assert_eq!(said(none), None, "{none:?}");
         }
+    }
+
+    #[test]
+    fn a_date_is_so_many_seconds_from_now() {
+        let at = |value: &str| read_date(value).map(|since| since.as_secs());
+        assert_eq!(at("Thu, 01 Jan 1970 00:00:00 GMT"), Some(0));
+        assert_eq!(at("Sun, 06 Nov 1994 08:49:37 GMT"), Some(784_111_777));
+        assert_eq!(at("Tue, 29 Feb 2000 23:59:59 GMT"), Some(951_868_799));
+        assert_eq!(at("Wed, 01 Mar 2000 00:00:00 GMT"), Some(951_868_800));
+        assert_eq!(at("Fri, 31 Dec 9999 23:59:59 GMT"), Some(253_402_300_799));
+        for bad in [
+            "Sun, 06 Nov 1994 08:49:37",
+            "Sun, 06 Nov 1994 08:49:37 CET",
+            "Sun, 32 Nov 1994 08:49:37 GMT",
+            "Sun, 06 Nom 1994 08:49:37 GMT",
+            "Sun, 06 Nov 1969 08:49:37 GMT",
+            "Sun, 06 Nov 1994 24:49:37 GMT",
+            "Sunday, 06-Nov-94 08:49:37 GMT",
+            "Sun, 06 Nov 1994 08:49 GMT",
+        ] {
+            assert_eq!(at(bad), None, "{bad}");
+        }
+        let now = Duration::from_secs(784_111_770);
+        assert_eq!(read_retry_after("Sun, 06 Nov 1994 08:49:37 GMT", now), Some(7 * SECOND));
+        assert_eq!(read_retry_after("Sun, 06 Nov 1994 08:49:37 GMT", now + 8 * SECOND), Some(Duration::ZERO));
     }
 
     #[test]

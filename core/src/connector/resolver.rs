@@ -30,6 +30,18 @@ impl fmt::Debug for Question {
     }
 }
 
+/// The answer to one question, for [`Connecting::resolved`](super::Connecting::resolved).
+pub struct Found {
+    pub(super) question: u64,
+    pub(super) addresses: Result<Vec<SocketAddr>, Error>,
+}
+
+impl fmt::Debug for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Found({:?})", self.addresses)
+    }
+}
+
 /// Turns names into addresses. Never waits: the answer comes by a call, at once or later, from any
 /// thread, exactly once.
 pub trait Resolve: Send + Sync + fmt::Debug {

@@ -88,7 +88,6 @@ impl Turn<'_> {
         if let Some(connection) = self.inner.find(self.id) {
             connection.is_broken = true;
         }
-        self.inner.metrics.ended(&info, false);
         tell_close(self.handler, &mut Context { inner: self.inner, rest: &[] }, self.id, &mut info);
     }
 }

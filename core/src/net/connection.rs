@@ -237,6 +237,12 @@ impl Connection {
         }
     }
 
+    /// Whether there is something to read, and nothing that keeps from it.
+    pub(super) fn may_read(&self) -> bool {
+        let is_there = self.unread.is_some() || self.is_readable && self.transport.is_some();
+        is_there && !self.is_read_blocked()
+    }
+
     /// Whether something is to be done before reading: to connect, to use what was kept, to tell what a
     /// command has made.
     #[inline]

@@ -54,10 +54,7 @@ impl Turn<'_> {
             }
             self.inner.metrics.read_bytes.add(spent as u64);
             self.inner.metrics.written_bytes.add(written as u64);
-            if !is_idle {
-                self.conclude(gather);
-            }
-            return is_hungry;
+            return is_hungry | (!is_idle && self.conclude(gather));
         }
     }
 
@@ -236,12 +233,13 @@ impl Turn<'_> {
 
     /// The rarer end of a turn: somebody is to be told, or the stream to be ended.
     #[inline(never)]
-    fn conclude(&mut self, gather: &mut Vec<u8>) {
+    fn conclude(&mut self, gather: &mut Vec<u8>) -> bool {
         self.tell_rest();
         self.settle();
-        if let Some(connection) = self.connection() {
-            connection.reclaim(gather);
-        }
+        let Some(connection) = self.connection() else { return false };
+        connection.reclaim(gather);
+        // `on_drained` may have resumed it, after its last read.
+        connection.may_read()
     }
 
     fn tell_rest(&mut self) {

@@ -1,13 +1,15 @@
 //! Peers that read slowly, and what waits for them.
 
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use linkspan::Error;
 use linkspan::net::Sent;
 use linkspan::protocol::{Chunk, CloseCode, Config, MessageKind, Misuse, SlowReader};
+use linkspan::transport::Socket;
 
-use crate::common::running::{Log, Running, Told};
+use crate::common::running::{Log, Peer, Running, Told};
 
 /// Below the buffers of a socket pair nothing waits here; these marks are soon passed.
 fn narrow() -> Config {
@@ -42,6 +44,44 @@ fn a_slow_reader_is_told_of_and_its_end_too() {
     }
     assert_eq!(peer.read_close(), 1000);
     assert_eq!(log.count("drained"), 1);
+}
+
+/// The handler that every echo server is: it reads no more while much waits, and goes on when that has left. Over
+/// TCP, whose readiness comes once: when all has left, none comes of itself.
+#[test]
+fn a_connection_resumed_by_on_drained_reads_what_came_meanwhile() {
+    // In the same read as the message that it paused at, or later.
+    for is_later in [false, true] {
+        let running = Running::new();
+        let log = Log::default();
+        let handler = Told::new(&log)
+            .on_message(|cx, id, _, _| {
+                while cx.send(id, MessageKind::Binary, &[1; 10_000]).unwrap() == Sent::Accepted {}
+                cx.pause(id).unwrap();
+            })
+            .on_drained(|cx, id| cx.resume(id).unwrap());
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut peer = Peer::connect(listener.local_addr().unwrap());
+        let (socket, _) = listener.accept().unwrap();
+        let config = Config { low_water_bytes: 0, ..narrow() };
+        running.adopt(Socket::try_from(socket).unwrap(), config, handler);
+        let [first, second]: [&[u8]; 2] = [b"\x81\x81\0\0\0\x001", b"\x81\x81\0\0\0\x002"];
+        if is_later {
+            peer.write(first);
+            log.wait("text 1");
+            peer.write(second);
+            // Two questions: between them lies the turn that sees it, and leaves it.
+            running.ask(|_| ());
+            running.ask(|_| ());
+        } else {
+            peer.write(&[first, second].concat());
+            log.wait("text 1");
+        }
+        while log.count("drained") == 0 {
+            peer.frame().unwrap();
+        }
+        log.wait("text 2");
+    }
 }
 
 #[test]

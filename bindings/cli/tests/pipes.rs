@@ -8,7 +8,9 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::process::Stdio;
 use std::sync::mpsc::{Sender, channel};
 
-use common::{PATIENCE, Scratch, Served, answering, certificates, finish, linkspan, proxy, run, server};
+use common::{
+    PATIENCE, Scratch, Served, answering, certificates, finish, linkspan, proxy, run, server, write_until_stalled,
+};
 use linkspan::net::{ConnectionId, Context, Decision, Handler};
 use linkspan::protocol::handshake::{Accept, Reject, Request};
 use linkspan::protocol::{CloseCode, CloseInfo, MessageKind};
@@ -163,23 +165,9 @@ fn a_server_that_does_not_read_stops_the_input() {
     let (_server, url) = server(Odd);
     let mut child = linkspan(&["connect", &url]).stdin(Stdio::piped()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
-    nix::fcntl::fcntl(&stdin, nix::fcntl::FcntlArg::F_SETFL(nix::fcntl::OFlag::O_NONBLOCK)).unwrap();
     stdin.write_all(b"deaf\n").unwrap();
     // Kernel buffers, the command's own and the marks: far less than this.
-    let line = format!("{}\n", "x".repeat(1023));
-    let mut written = 0_usize;
-    let mut stalls = 0;
-    while stalls < 20 && written < 256 << 20 {
-        match stdin.write(line.as_bytes()) {
-            Ok(n) => (written, stalls) = (written + n, 0),
-            Err(error) => {
-                assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
-                let fd = nix::poll::PollFd::new(std::os::fd::AsFd::as_fd(&stdin), nix::poll::PollFlags::POLLOUT);
-                // Nothing for a tenth of a second, twenty times: it reads no more.
-                stalls += i32::from(nix::poll::poll(&mut [fd], 100_u16).unwrap() == 0);
-            }
-        }
-    }
+    let written = write_until_stalled(&mut stdin, format!("{}\n", "x".repeat(1023)).repeat(128 << 10).as_bytes());
     assert!(written < 64 << 20, "{written} bytes were taken");
     kill(Pid::from_raw(child.id() as i32), Signal::SIGKILL).unwrap();
     finish(child);

@@ -92,6 +92,7 @@ fn all_that_came_before_the_end_is_shown() {
         let typed: Vec<&str> = lines.iter().filter_map(|line| line.strip_prefix("> ")).collect();
         assert!(["go", "a", "b", "c"].starts_with(&typed), "{lines:#?}");
         assert_eq!(shown, MANY[..12], "{lines:#?}");
+        assert!(lines.iter().any(|line| line == "closed by the server: 4001 enough\\u{1b}[2J"), "{lines:#?}");
     }
 }
 

@@ -4,14 +4,17 @@
 pub(crate) mod certificates;
 pub(crate) mod terminal;
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::os::fd::AsFd;
 use std::path::PathBuf;
-use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::process::{Child, ChildStderr, ChildStdin, Command, Output, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
 use linkspan::net::{Handler, Listener, Server, ServerOptions};
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -47,6 +50,25 @@ pub(crate) fn finish(child: Child) -> Done {
             panic!("the command does not end: {:?}", Done::new(receiver.recv().unwrap().unwrap()));
         }
     }
+}
+
+/// Writes until nothing more is taken for two seconds; how much was taken. Writes block again afterwards.
+pub(crate) fn write_until_stalled(stdin: &mut ChildStdin, data: &[u8]) -> usize {
+    fcntl(&*stdin, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).unwrap();
+    let mut written = 0;
+    while written < data.len() {
+        match stdin.write(&data[written..]) {
+            Ok(n) => written += n,
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::WouldBlock);
+                if poll(&mut [PollFd::new(stdin.as_fd(), PollFlags::POLLOUT)], 2000_u16).unwrap() == 0 {
+                    break;
+                }
+            }
+        }
+    }
+    fcntl(&*stdin, FcntlArg::F_SETFL(OFlag::empty())).unwrap();
+    written
 }
 
 /// How it ended.

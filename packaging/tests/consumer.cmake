@@ -50,14 +50,35 @@ elseif(HOW STREQUAL "add_subdirectory")
         -DLINKSPAN_TLS=${TLS} -DLINKSPAN_DEFLATE=${DEFLATE} -DTLS=${TLS} -DDEFLATE=${DEFLATE})
 
 elseif(HOW STREQUAL "fetch_content")
+    # To cargo two copies of a workspace are the same one: in a folder that both share, each would take what was
+    # built of the other.
+    set(CARGO_DIR "${BINARY}/cargo")
+    set(ENV{CARGO_PROFILE_DEV_DEBUG} false)
+    set(ENV{CARGO_INCREMENTAL} 0)
     run("${CMAKE_CPACK_COMMAND}" --config "${BUILD}/CPackSourceConfig.cmake" -B "${BINARY}/package")
     file(GLOB archive "${BINARY}/package/*.tar.gz")
     project("${BINARY}/fetched" -DHOW=${HOW} "-DSOURCES=${archive}" -DCMAKE_BUILD_TYPE=Debug
         -DLINKSPAN_TLS=OFF -DTLS=OFF -DDEFLATE=ON)
+    # A later archive, though with files that are older than what was built, takes the place of that one.
+    set(newer "${BINARY}/newer")
+    file(COPY "${BINARY}/fetched/_deps/linkspan-src" DESTINATION "${newer}")
+    set(changed "${newer}/linkspan-src/ffi/src/library.rs")
+    file(READ "${changed}" text)
+    string(REPLACE "env!(\"CARGO_PKG_VERSION\"), \"" "env!(\"CARGO_PKG_VERSION\"), \" newer" text "${text}")
+    file(WRITE "${changed}" "${text}")
+    run(touch -d 2020-01-01 "${changed}")
+    run("${CMAKE_COMMAND}" -E chdir "${newer}" "${CMAKE_COMMAND}" -E tar czf newer.tar.gz linkspan-src)
+    project("${BINARY}/fetched" -DHOW=${HOW} "-DSOURCES=${newer}/newer.tar.gz")
+    run("${BINARY}/fetched/c_shared")
+    if(NOT said MATCHES " newer: echoed")
+        message(FATAL_ERROR "the library is still the one of the first archive: ${said}")
+    endif()
+
     run("${CMAKE_COMMAND}" --install "${BINARY}/fetched" --prefix "${BINARY}/prefix")
     project("${BINARY}/found" -DHOW=find_package "-DCMAKE_PREFIX_PATH=${BINARY}/prefix" -DTLS=OFF -DDEFLATE=ON)
     refused("built without tls" "${CMAKE_COMMAND}" -G "${GENERATOR}" -S "${source}" -B "${BINARY}/refused"
         -DHOW=find_package "-DCMAKE_PREFIX_PATH=${BINARY}/prefix" -DTLS=ON -DDEFLATE=ON)
+    file(REMOVE_RECURSE "${CARGO_DIR}")
 
 elseif(HOW STREQUAL "pkg_config")
     if(PREFIX)

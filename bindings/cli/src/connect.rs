@@ -23,6 +23,10 @@ use crate::signals;
 const HIGH_WATER: usize = 256 << 10;
 const LOW_WATER: usize = 64 << 10;
 
+/// From our close frame to the end, in milliseconds: what the system holds before it must reach the server, over a
+/// slow line too. Ctrl-C ends the wait.
+const CLOSE_TIMEOUT: u64 = 30_000;
+
 /// How long the end waits for the reader to say whether there was more input.
 const LAST_LOOK: Duration = Duration::from_secs(1);
 
@@ -221,6 +225,7 @@ fn options(arguments: &Connect) -> Result<ConnectOptions, Problem> {
         low_water_bytes: LOW_WATER,
         handshake_timeout: milliseconds(arguments.timeout),
         ping_interval: milliseconds(arguments.ping),
+        close_timeout: CLOSE_TIMEOUT,
         subprotocols: arguments.protocols.clone(),
         deflate: arguments.compress.then(DeflateConfig::default),
         ..Config::default()

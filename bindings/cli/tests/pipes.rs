@@ -65,6 +65,14 @@ impl Handler for Odd {
             b"normal" => cx.close(id, Some(CloseCode::NORMAL), "").unwrap(),
             b"abort" => cx.abort(id).unwrap(),
             b"deaf" => cx.pause(id).unwrap(),
+            b"slow" => {
+                cx.pause(id).unwrap();
+                let remote = cx.remote();
+                std::thread::spawn(move || {
+                    std::thread::sleep(std::time::Duration::from_secs(6));
+                    remote.resume(id).unwrap();
+                });
+            }
             _ => drop(cx.send(id, kind, data).unwrap()),
         }
     }
@@ -171,6 +179,13 @@ fn a_server_that_does_not_read_stops_the_input() {
     assert!(written < 64 << 20, "{written} bytes were taken");
     kill(Pid::from_raw(child.id() as i32), Signal::SIGKILL).unwrap();
     finish(child);
+}
+
+#[test]
+fn a_server_that_takes_its_time_gets_everything() {
+    let (_server, url) = server(Odd);
+    let done = run(&["connect", &url], b"slow\nrest\n");
+    assert_eq!((done.status, done.err.as_str()), (Some(0), ""));
 }
 
 #[test]

@@ -444,3 +444,37 @@ fn what_is_published_compressed_stands_by_itself_among_messages_that_do_not() {
     }
     assert!(sizes[..5].iter().all(|bytes| *bytes < sizes[5] / 2), "not compressed: {sizes:?}");
 }
+
+#[test]
+fn what_waits_for_a_loop_that_is_busy_is_bounded() {
+    let running = Running::new();
+    let mut all = subscribers(&running, b"t", 1);
+    let (sender, inside) = mpsc::channel();
+    let (leave, receiver) = mpsc::channel::<()>();
+    let task = move |_: &mut Context<'_>| {
+        sender.send(()).unwrap();
+        receiver.recv_timeout(PATIENCE).unwrap();
+    };
+    running.remote.run(task).unwrap();
+    inside.recv_timeout(PATIENCE).unwrap();
+    let wakes = running.remote.metrics().wakes;
+    let mut published = 0u8;
+    let refused = loop {
+        match running.remote.publish(b"t", MessageKind::Binary, &[published; 1 << 20]) {
+            Ok(()) => published += 1,
+            Err(error) => break error,
+        }
+        assert!(published < 100, "it is not bounded");
+    };
+    assert!(matches!(refused, Error::Misuse(Misuse::OutboxFull { limit: 67_108_864 })), "{refused}");
+    assert_eq!(published, 63);
+    // However many they are, and however many get them.
+    assert_eq!(running.remote.metrics().wakes, wakes + 1);
+    leave.send(()).unwrap();
+    for n in 0..published {
+        let (_, payload) = all[0].1.frame().unwrap();
+        assert!(payload.len() == 1 << 20 && payload[0] == n, "{n}");
+    }
+    running.remote.publish(b"t", MessageKind::Text, b"room again").unwrap();
+    assert_eq!(all[0].1.read_text(), "room again");
+}

@@ -478,3 +478,32 @@ fn what_waits_for_a_loop_that_is_busy_is_bounded() {
     running.remote.publish(b"t", MessageKind::Text, b"room again").unwrap();
     assert_eq!(all[0].1.read_text(), "room again");
 }
+
+/// TCP takes part of a write, where a socket pair takes all or nothing.
+#[test]
+fn a_subscriber_whose_stream_takes_part_of_a_message_gets_the_rest_later() {
+    const MESSAGES: u32 = 400;
+    let log = Log::default();
+    let (server, address) = serve(1, &log, Config { max_outbox_bytes: 1 << 20, ..Config::default() });
+    let mut peer = Peer::open(address);
+    while server.subscriber_count(b"all") < 1 {
+        thread::yield_now();
+    }
+    let message = |number: u32| number.to_be_bytes().repeat(12_500);
+    for number in 0..MESSAGES {
+        server.publish(b"all", MessageKind::Binary, &message(number)).unwrap();
+        // Each in a turn of its own.
+        while server.metrics().queued_commands > 0 {
+            thread::yield_now();
+        }
+    }
+    let sent = || server.metrics().sent_messages;
+    while sent() + server.metrics().refused_dropped < u64::from(MESSAGES) {
+        thread::yield_now();
+    }
+    assert!(sent() < u64::from(MESSAGES), "it was never full");
+    for number in 0..sent() as u32 {
+        let (first, payload) = peer.frame().unwrap();
+        assert!(first == 0x82 && payload == message(number), "{number}");
+    }
+}

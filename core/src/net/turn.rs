@@ -265,10 +265,11 @@ impl Turn<'_> {
                 Mode::Raw(_) => self.finish_raw(),
                 Mode::Connecting(_) => {}
             }
-            self.tell_drained();
+            let has_told = self.tell_drained();
             let Some(connection) = self.inner.find(self.id) else { return };
             let is_stuck = connection.is_blocked || connection.is_broken;
-            if is_stuck || connection.outgoing_bytes() == 0 {
+            // What was done in `on_drained` may be the end, which is to be told.
+            if !has_told && (is_stuck || connection.outgoing_bytes() == 0) {
                 break;
             }
         }
@@ -294,14 +295,18 @@ impl Turn<'_> {
         }
     }
 
-    fn tell_drained(&mut self) {
-        let Some(connection) = self.inner.find(self.id) else { return };
-        if connection.is_high && connection.outgoing_bytes() <= connection.config().low_water_bytes {
-            connection.is_high = false;
-            if !connection.is_told {
-                self.handler.on_drained(&mut Context { inner: self.inner, rest: &[] }, self.id);
-            }
+    /// Whether there was something to tell.
+    fn tell_drained(&mut self) -> bool {
+        let Some(connection) = self.inner.find(self.id) else { return false };
+        if !connection.is_high || connection.outgoing_bytes() > connection.config().low_water_bytes {
+            return false;
         }
+        connection.is_high = false;
+        if connection.is_told {
+            return false;
+        }
+        self.handler.on_drained(&mut Context { inner: self.inner, rest: &[] }, self.id);
+        true
     }
 
     /// Obeys the engine: ends our half, or the whole stream.

@@ -1,8 +1,9 @@
 //! Peers that read slowly, and what waits for them.
 
 use std::net::TcpListener;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use linkspan::Error;
 use linkspan::net::Sent;
@@ -82,6 +83,31 @@ fn a_connection_resumed_by_on_drained_reads_what_came_meanwhile() {
         }
         log.wait("text 2");
     }
+}
+
+#[test]
+fn an_abort_inside_on_drained_is_told_at_once() {
+    let running = Running::new();
+    let log = Log::default();
+    let ended = Arc::new(Mutex::new(Vec::new()));
+    let (begin, end) = (ended.clone(), ended.clone());
+    let handler = Told::new(&log)
+        .on_open(|cx, id| while cx.send(id, MessageKind::Binary, &[1; 10_000]).unwrap() == Sent::Accepted {})
+        .on_drained(move |cx, id| {
+            begin.lock().unwrap().push(cx.now());
+            cx.abort(id).unwrap();
+        })
+        .on_close(move |cx, _| end.lock().unwrap().push(cx.now()));
+    // TCP: no readiness comes of itself when all has left.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut peer = Peer::connect(listener.local_addr().unwrap());
+    let socket = Socket::try_from(listener.accept().unwrap().0).unwrap();
+    running.adopt(socket, Config { low_water_bytes: 0, ..narrow() }, handler);
+    while log.count("drained") == 0 && peer.frame().is_some() {}
+    log.wait("close");
+    // In the same turn, not when a deadline comes.
+    let ended = ended.lock().unwrap();
+    assert!(ended[1].since(ended[0]) < Duration::from_secs(1), "{ended:?}");
 }
 
 #[test]

@@ -30,6 +30,7 @@ mod error;
 pub mod log;
 pub mod net;
 pub mod protocol;
+mod sync;
 mod thread;
 pub mod tls;
 pub mod transport;

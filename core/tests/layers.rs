@@ -169,12 +169,13 @@ const KNOWS: &[(&str, &[&str])] = &[
     ("clock", &["protocol"]),
     ("thread", &[]),
     ("log", &[]),
+    ("sync", &[]),
     ("error", &["protocol"]),
     ("tls", &["error", "log"]),
     ("transport", &["error", "tls"]),
     ("connector", &["error", "protocol", "thread", "tls", "transport"]),
     ("blocking", &["clock", "connector", "error", "protocol", "tls", "transport"]),
-    ("net", &["clock", "connector", "error", "log", "protocol", "thread", "tls", "transport"]),
+    ("net", &["clock", "connector", "error", "log", "protocol", "sync", "thread", "tls", "transport"]),
 ];
 
 /// Parts of the engine that name nothing of it but this.

@@ -116,7 +116,7 @@ impl Inner {
                 entry.begin_closing();
             }
         }
-        for command in self.shared.take() {
+        for command in self.shared.queue.take() {
             self.obey(command);
         }
         self.deliver_published(false);

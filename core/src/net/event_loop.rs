@@ -144,8 +144,8 @@ impl EventLoop {
         self.inner.tick();
         self.inner.metrics.turns.add(1);
         // 2: what other threads have asked for.
-        if self.inner.shared.is_woken() {
-            let commands = self.inner.shared.take();
+        if self.inner.shared.queue.is_woken() {
+            let commands = self.inner.shared.queue.take();
             self.inner.metrics.commands.add(commands.len() as u64);
             for command in commands {
                 self.inner.obey(command);

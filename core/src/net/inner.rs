@@ -172,7 +172,7 @@ impl Inner {
             // A socket that is closed next leaves the poll by itself; one that is released must not be watched.
             let _ = self.registry.deregister(&mut SourceFd(&fd.as_raw_fd()));
         }
-        if self.shared.name.table.retire(id.slot()) {
+        if self.shared.name.table.retire(id.slot(), &self.shared.queue) {
             self.connections.remove(id.slot());
         }
         self.shared.drops().remove(&id);

@@ -18,7 +18,10 @@ mod listener;
 mod listening;
 mod logging;
 mod metrics;
+#[cfg(all(test, loom))]
+mod models;
 mod proxied;
+mod queue;
 mod raw;
 mod remote;
 mod room;

@@ -1,9 +1,9 @@
 //! [`Remote`]: the one handle that other threads may hold, a queue and a waker.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::fmt;
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use super::connection::ConnectionId;
 use super::context::{Context, ReadyState, Sent};
 use super::logging::log_drops;
 use super::metrics::{Counters, Metrics};
+use super::queue::Queue;
 use super::room::{Patience, Room};
 use super::table::{Entry, LoopName};
 use super::topics::{Name, Publication, Topics};
@@ -50,12 +51,8 @@ pub(super) enum Command {
 /// What a loop and its remotes share.
 pub(super) struct Shared {
     pub(super) name: LoopName,
-    queue: Mutex<VecDeque<Command>>,
+    pub(super) queue: Queue<Command>,
     waker: Waker,
-    /// The loop was woken and has not looked yet.
-    is_woken: AtomicBool,
-    /// The loop is no more.
-    is_gone: AtomicBool,
     /// Connections of this loop, for placing new ones.
     pub(super) connections: AtomicUsize,
     /// On its own: the loop writes here for every message, and must not share a line with the queue.
@@ -82,48 +79,26 @@ impl Shared {
             room: Room::default(),
             dropped: Mutex::default(),
             name,
-            queue: Mutex::default(),
+            queue: Queue::new(),
             waker,
-            is_woken: AtomicBool::new(false),
-            is_gone: AtomicBool::new(false),
             connections: AtomicUsize::new(0),
             metrics: Arc::default(),
         }
     }
 
-    pub(super) fn queue(&self) -> MutexGuard<'_, VecDeque<Command>> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Makes the loop turn. One wake a batch: the loop clears the flag before it takes the queue.
+    /// Makes the loop turn. One wake a batch.
     pub(super) fn wake(&self) -> io::Result<()> {
-        if self.is_woken.swap(true, Ordering::SeqCst) {
+        if !self.queue.begin_wake() {
             return Ok(());
         }
         self.metrics.wakes.add(1);
         self.waker.wake()
     }
 
-    /// The loop takes everything that was queued; what comes later wakes it again.
-    pub(super) fn take(&self) -> VecDeque<Command> {
-        self.is_woken.store(false, Ordering::SeqCst);
-        std::mem::take(&mut *self.queue())
-    }
-
-    /// Whether something was queued since the last [`Shared::take`].
-    #[inline]
-    pub(super) fn is_woken(&self) -> bool {
-        self.is_woken.load(Ordering::Relaxed)
-    }
-
     /// Queues something, and makes the loop turn.
     pub(super) fn push(&self, command: Command) -> Result<(), Error> {
-        {
-            let mut queue = self.queue();
-            if self.is_gone.load(Ordering::SeqCst) {
-                return Err(Error::Gone);
-            }
-            queue.push_back(command);
+        if !self.queue.push(command) {
+            return Err(Error::Gone);
         }
         self.wake().map_err(|source| Error::io("wake the loop", source))
     }
@@ -138,8 +113,8 @@ impl Shared {
     ) -> Result<(), Error> {
         let waking = |source| Error::io("wake the loop", source);
         let mut patience: Option<Patience<'_>> = None;
-        let mut queue = self.queue();
-        while !self.is_gone.load(Ordering::SeqCst) {
+        let mut queue = self.queue.lock();
+        while !self.queue.is_gone() {
             if allow(patience.as_ref().is_none_or(|patience| !patience.is_over()))? {
                 queue.push_back(command);
                 drop(queue);
@@ -202,11 +177,7 @@ impl Shared {
 
     /// The loop ends: nothing is queued any more, and what was is dropped.
     pub(super) fn end(&self) {
-        let dropped = {
-            let mut queue = self.queue();
-            self.is_gone.store(true, Ordering::SeqCst);
-            std::mem::take(&mut *queue)
-        };
+        let dropped = self.queue.end();
         self.room.tell(self);
         drop(dropped);
     }
@@ -348,7 +319,7 @@ impl Remote {
         data: &[u8],
         except: Option<ConnectionId>,
     ) -> Result<(), Error> {
-        if self.shared.is_gone.load(Ordering::SeqCst) {
+        if self.shared.queue.is_gone() {
             return Err(Error::Gone);
         }
         self.shared.topics.publish(topic, except, None, || Ok(Arc::new(Published::new(kind, data)?)))
@@ -372,14 +343,14 @@ impl Remote {
     /// Payload bytes accepted and not yet handed to the system, at once; what this loop has in hand right
     /// now is as of its last turn.
     pub fn buffered_amount(&self, id: ConnectionId) -> u64 {
-        self.entry(id).map_or(0, Entry::buffered)
+        if self.is_mine(id) { self.shared.name.table.buffered(id) } else { 0 }
     }
 
     /// What the loop has counted, at once.
     pub fn metrics(&self) -> Metrics {
         Metrics {
             connections: self.shared.connections.load(Ordering::Relaxed) as u64,
-            queued_commands: self.shared.queue().len() as u64,
+            queued_commands: self.shared.queue.lock().len() as u64,
             ..self.shared.metrics.read()
         }
     }
@@ -397,14 +368,14 @@ impl Remote {
     }
 
     fn is_mine(&self, id: ConnectionId) -> bool {
-        id.loop_id() == self.shared.name.id && !self.shared.is_gone.load(Ordering::SeqCst)
+        id.loop_id() == self.shared.name.id && !self.shared.queue.is_gone()
     }
 
     /// What every thread may know of a connection that has not ended.
     fn entry(&self, id: ConnectionId) -> Result<&Entry, Error> {
         let entry = self.is_mine(id).then(|| self.shared.name.table.find(id)).flatten();
         // A slot that was never given away has a name too.
-        entry.filter(|entry| entry.ready_state() != ReadyState::Closed).ok_or(Error::Gone)
+        entry.filter(|_| self.ready_state(id) != ReadyState::Closed).ok_or(Error::Gone)
     }
 
     fn on(
@@ -453,7 +424,7 @@ impl Remote {
                 Ok(Sent::Dropped)
             }
             SlowReader::Close if bytes <= limit => {
-                if entry.begin_end() {
+                if self.shared.name.table.begin_end(id) {
                     self.run(move |cx| cx.inner.end_slow_reader(id))?;
                 }
                 Err(Misuse::Closed.into())

@@ -5,12 +5,13 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 use std::ptr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::connection::ConnectionId;
 use super::remote::{Command, Shared};
 use crate::protocol::Config;
+use crate::sync::{Condvar, MutexGuard};
 
 /// Who waits for one of a loop's connections.
 #[derive(Default)]
@@ -68,7 +69,7 @@ impl Room {
 
     #[cold]
     pub(super) fn tell(&self, shared: &Shared) {
-        drop(shared.queue());
+        drop(shared.queue.lock());
         self.changed.notify_all();
     }
 }

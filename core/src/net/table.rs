@@ -1,14 +1,17 @@
 //! What every thread may ask of a loop's connections at once: a generation, a state and a count of bytes
 //! per slot. The loop writes when one of them changes, other threads read.
 
-use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::AtomicU16;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use super::connection::{ConnectionId, MAX_GENERATION, MAX_SLOTS};
 use super::context::ReadyState;
+use super::queue::Queue;
 use crate::protocol::{Config, SlowReader};
+use crate::sync::{AtomicU32, AtomicU64, Ordering, fence};
 
-const CHUNK: usize = 1024;
+/// A model cannot follow so many.
+const CHUNK: usize = if cfg!(loom) { 2 } else { 1024 };
 
 /// One slot.
 #[derive(Debug)]
@@ -42,7 +45,7 @@ pub(super) struct Table {
 }
 
 impl Table {
-    fn new(floor: u32) -> Table {
+    pub(super) fn new(floor: u32) -> Table {
         let chunks = (0..MAX_SLOTS / CHUNK).map(|_| OnceLock::new()).collect();
         Table { chunks, floor, highest: AtomicU32::new(floor) }
     }
@@ -53,7 +56,7 @@ impl Table {
         let life = self.floor << 2 | ReadyState::Closed as u32;
         let entries = chunk.get_or_init(|| {
             let entry = || Entry {
-                life: life.into(),
+                life: AtomicU32::new(life),
                 commands: AtomicU32::new(0),
                 queued: AtomicU64::new(0),
                 waiting: AtomicU64::new(0),
@@ -64,23 +67,31 @@ impl Table {
         entries.get(slot % CHUNK)
     }
 
-    /// The entry that `id` names, if it is still this connection's.
+    /// The entry that `id` names, if it is still this connection's. On other threads than the loop's it may
+    /// become the next one's at any time, unless they hold the queue's lock.
     #[inline]
     pub(super) fn find(&self, id: ConnectionId) -> Option<&Entry> {
-        let slot = id.slot();
-        let entry = self.chunks.get(slot / CHUNK)?.get()?.get(slot % CHUNK)?;
-        (entry.generation() == id.generation()).then_some(entry)
+        self.at(id.slot()).filter(|entry| entry.generation() == id.generation())
     }
 
-    /// Ends the slot's generation; false when it was the last one and the slot must not be used again.
-    pub(super) fn retire(&self, slot: usize) -> bool {
+    #[inline]
+    fn at(&self, slot: usize) -> Option<&Entry> {
+        self.chunks.get(slot / CHUNK)?.get()?.get(slot % CHUNK)
+    }
+
+    /// Ends the slot's generation; false when it was the last one and the slot must not be used again. Under the
+    /// lock of the queue: who has looked there and counts what it queues, counts it on this generation.
+    pub(super) fn retire<T>(&self, slot: usize, queue: &Queue<T>) -> bool {
         let Some(entry) = self.make(slot) else { return false };
+        let _queue = queue.lock();
         let next = entry.generation() + 1;
         if next > MAX_GENERATION {
             entry.set(entry.generation(), ReadyState::Closed);
             return false;
         }
         entry.set(next, ReadyState::Closed);
+        // Who sees what is written from here on sees the new generation too.
+        fence(Ordering::Release);
         entry.commands.store(0, Ordering::Relaxed);
         entry.queued.store(0, Ordering::Relaxed);
         entry.waiting.store(0, Ordering::Relaxed);
@@ -90,7 +101,23 @@ impl Table {
 
     /// The state of the connection that `id` names.
     pub(super) fn ready_state(&self, id: ConnectionId) -> ReadyState {
-        self.find(id).map_or(ReadyState::Closed, Entry::ready_state)
+        self.at(id.slot()).map_or(ReadyState::Closed, |entry| entry.state_of(id))
+    }
+
+    /// Payload bytes that wait for the connection that `id` names.
+    pub(super) fn buffered(&self, id: ConnectionId) -> u64 {
+        let bytes = self.find(id).map_or(0, Entry::buffered);
+        fence(Ordering::Acquire);
+        // Else they are the next connection's.
+        if self.find(id).is_some() { bytes } else { 0 }
+    }
+
+    /// Another thread asks for the connection's end: nothing more is accepted. False: it was not open any more.
+    pub(super) fn begin_end(&self, id: ConnectionId) -> bool {
+        let life = |state| id.generation() << 2 | state as u32;
+        let (open, closing) = (life(ReadyState::Open), life(ReadyState::Closing));
+        let end = |entry: &Entry| entry.life.compare_exchange(open, closing, Ordering::AcqRel, Ordering::Relaxed);
+        self.at(id.slot()).is_some_and(|entry| end(entry).is_ok())
     }
 }
 
@@ -100,8 +127,11 @@ impl Entry {
         self.life.load(Ordering::Acquire) >> 2
     }
 
-    pub(super) fn ready_state(&self) -> ReadyState {
-        match self.life.load(Ordering::Acquire) & 3 {
+    /// Of the connection that `id` names, in one look: a second one could be at the next connection.
+    fn state_of(&self, id: ConnectionId) -> ReadyState {
+        let life = self.life.load(Ordering::Acquire);
+        match life & 3 {
+            _ if life >> 2 != id.generation() => ReadyState::Closed,
             0 => ReadyState::Connecting,
             1 => ReadyState::Open,
             2 => ReadyState::Closing,
@@ -115,8 +145,9 @@ impl Entry {
 
     /// Other threads may send no more, as soon as they look with the queue's lock held.
     pub(super) fn begin_closing(&self) {
-        if self.ready_state() == ReadyState::Open {
-            self.set(self.generation(), ReadyState::Closing);
+        let life = self.life.load(Ordering::Acquire);
+        if life & 3 == ReadyState::Open as u32 {
+            self.set(life >> 2, ReadyState::Closing);
         }
     }
 
@@ -151,13 +182,6 @@ impl Entry {
             3 => SlowReader::Block,
             _ => SlowReader::Refuse,
         }
-    }
-
-    /// Another thread has asked for its end: nothing more is accepted. False: it was not open any more.
-    pub(super) fn begin_end(&self) -> bool {
-        let life = self.life.load(Ordering::Acquire);
-        let (open, closing) = (life & !3 | ReadyState::Open as u32, life & !3 | ReadyState::Closing as u32);
-        self.life.compare_exchange(open, closing, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 
     /// Whether so many bytes more would be too much; the limit, if so.
@@ -227,7 +251,7 @@ mod tests {
         entry.update(ReadyState::Open, 7);
         assert_eq!(name.table.ready_state(id), ReadyState::Open);
         assert_eq!(name.table.find(id).unwrap().buffered(), 7);
-        assert!(name.table.retire(5000));
+        assert!(name.table.retire(5000, &Queue::<()>::new()));
         assert!(name.table.find(id).is_none());
         assert_eq!(name.table.ready_state(id), ReadyState::Closed);
         assert!(name.table.make(MAX_SLOTS).is_none());
@@ -238,7 +262,7 @@ mod tests {
         let table = Table::new(MAX_GENERATION);
         let entry = table.make(0).unwrap();
         assert_eq!(entry.generation(), MAX_GENERATION);
-        assert!(!table.retire(0));
-        assert_eq!(entry.ready_state(), ReadyState::Closed);
+        assert!(!table.retire(0, &Queue::<()>::new()));
+        assert_eq!(table.ready_state(ConnectionId::new(1, MAX_GENERATION, 0)), ReadyState::Closed);
     }
 }

@@ -103,7 +103,8 @@ pub unsafe extern "C" fn linkspan_loop_stop(event_loop: *mut linkspan_loop) -> l
 
 /// Runs `task(user)` on the loop's thread, soon: exactly once, in the order they were posted, and when the
 /// loop is freed before that, while it is freed. Inside the task everything may be called as inside a
-/// callback.
+/// callback. LINKSPAN_CLOSED when the loop is past that: the task has run all the same, on this thread, so that
+/// what `user` points to is never left behind.
 ///
 /// Thread: any.
 #[unsafe(no_mangle)]

@@ -9,8 +9,11 @@ use crate::connector::Connecting;
 use crate::protocol::{Config, Engine, MAX_SLICES, Outbox, Phase, Time};
 use crate::transport::Transport;
 
+#[cfg(not(loom))]
+const SLOT_BITS: u32 = 20;
 /// A model cannot follow so many.
-const SLOT_BITS: u32 = if cfg!(loom) { 2 } else { 20 };
+#[cfg(loom)]
+const SLOT_BITS: u32 = 2;
 const GENERATION_BITS: u32 = 28;
 
 /// No deadline is queued.

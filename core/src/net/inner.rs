@@ -373,13 +373,14 @@ impl Inner {
     /// Sends what another thread has queued. A connection that takes no more counts it as unsent; one that
     /// has ended has told so.
     fn deliver(&mut self, id: ConnectionId, bytes: usize, send: impl FnOnce(&mut Context<'_>) -> Result<Sent, Error>) {
-        if let Some(entry) = self.shared.name.table.find(id) {
-            entry.sub_queued(bytes as u64);
-        }
         let sent = send(&mut Context { inner: self, rest: &[] });
         let now = self.now;
         if sent.is_ok() {
+            self.pass_queued(id, bytes as u64);
             return;
+        }
+        if let Some(entry) = self.shared.name.table.find(id) {
+            entry.sub_queued(bytes as u64);
         }
         match self.find(id).map(|connection| &mut connection.mode) {
             Some(Mode::WebSocket(engine)) => {
@@ -393,6 +394,16 @@ impl Inner {
             // It was lost meanwhile, and starts over.
             Some(Mode::Connecting(_)) => self.clients.refused(id, bytes),
             Some(Mode::Raw(_)) | None => {}
+        }
+    }
+
+    /// What was queued waits in the outbox now, until the connection's turn ends and shows what is left of it.
+    fn pass_queued(&mut self, id: ConnectionId, bytes: u64) {
+        let Some(connection) = self.find(id) else { return };
+        connection.shown_waiting += bytes;
+        self.metrics.waiting_bytes.add(bytes);
+        if let Some(entry) = self.shared.name.table.find(id) {
+            entry.pass_queued(bytes);
         }
     }
 }

@@ -32,6 +32,9 @@ pub(super) struct Entry {
 /// Of [`Entry::limits`], those that count bytes.
 const BYTES: u64 = (1 << 40) - 1;
 
+/// How often a count is tried that another thread changes meanwhile.
+const LOOKS: usize = 4;
+
 /// What a queued command costs beside its payload, in bytes.
 const COMMAND: u64 = 64;
 
@@ -157,9 +160,19 @@ impl Entry {
         self.waiting.store(waiting, Ordering::Relaxed);
     }
 
-    /// Payload bytes that wait, in the queue and in the outbox.
+    /// Payload bytes that wait, in the queue and in the outbox. What passes from one to the other meanwhile is
+    /// never left out, and counted twice only when it does not cease to pass.
     pub(super) fn buffered(&self) -> u64 {
-        self.queued.load(Ordering::Relaxed).saturating_add(self.waiting.load(Ordering::Relaxed))
+        let mut queued = self.queued.load(Ordering::Acquire);
+        for _ in 0..LOOKS {
+            let waiting = self.waiting.load(Ordering::Acquire);
+            let again = self.queued.load(Ordering::Acquire);
+            if queued == again {
+                return queued.saturating_add(waiting);
+            }
+            queued = again;
+        }
+        queued.saturating_add(self.waiting.load(Ordering::Relaxed))
     }
 
     /// Says how much it may have.
@@ -196,10 +209,17 @@ impl Entry {
         self.queued.fetch_add(bytes, Ordering::Relaxed);
     }
 
+    /// A queued command was carried out: its bytes wait in the connection's outbox now.
+    pub(super) fn pass_queued(&self, bytes: u64) {
+        // First here, then no longer there: a bound that both share holds all the time.
+        self.waiting.store(self.waiting.load(Ordering::Relaxed) + bytes, Ordering::Relaxed);
+        self.sub_queued(bytes);
+    }
+
     pub(super) fn sub_queued(&self, bytes: u64) {
         // A slot that was given up meanwhile was set to zero.
         let _ = self.commands.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| Some(n.saturating_sub(1)));
-        let _ = self.queued.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |q| Some(q.saturating_sub(bytes)));
+        let _ = self.queued.fetch_update(Ordering::Release, Ordering::Relaxed, |q| Some(q.saturating_sub(bytes)));
     }
 }
 

@@ -388,7 +388,8 @@ fn a_sender_waits_for_a_slow_reader_where_that_is_the_policy() {
         if payload.len() == 50_000 {
             continue;
         }
-        assert!(running.remote.buffered_amount(id) <= 400_000);
+        // What passes from the queue to the outbox just now may be seen in both.
+        assert!(running.remote.buffered_amount(id) <= 420_000);
         let number = |at: usize| u32::from_be_bytes(payload[at..at + 4].try_into().unwrap());
         assert_eq!(number(4), next[number(0) as usize]);
         next[number(0) as usize] += 1;

@@ -27,12 +27,13 @@ static Task talk(linkspan::Loop &loop, std::string url, std::string &log) {
     for (int i = 0; i < 3; i++) {
         const auto message = co_await session.next();
         if (!message) co_return;
-        log += " " + message->data;
+        log += ' ' + message->data;
     }
     Session moved = std::move(session);
     moved.connection().close(4000);
     CHECK(!co_await moved.next() && !co_await moved.next());
-    log += " " + std::to_string(moved.close_info()->code);
+    log += ' ';
+    log += std::to_string(moved.close_info()->code);
     loop.stop();
 }
 

@@ -5,7 +5,7 @@
  *   2. exchanges messages, and makes another thread send while the foreign loop's thread sleeps;
  *   3. hears pings, which are sent by deadlines of an idle loop;
  *   4. floods it while a timer of the foreign loop's own runs, sends and connects between two turns;
- *   5. drains it from outside: the foreign loop ends by itself.
+ *   5. shuts the loop down from outside: the foreign loop ends by itself.
  *
  * The example whose driver is tested was included before this file. */
 #ifndef SCENARIO_H
@@ -153,7 +153,7 @@ static void *run_peer(void *user) {
     OK(linkspan_loop_post(scenario.loop, start_timer, NULL));
     flood(&peer, connection);
     HEARS(peer.seconds);
-    OK(linkspan_server_drain(scenario.server, 1001, NULL, 0, 60000));
+    OK(linkspan_loop_shutdown(scenario.loop, 1001, NULL, 0, 60000));
     HEARS(peer.closed);
     linkspan_loop_free(peer.loop);
     return NULL;

@@ -196,6 +196,17 @@ def test_both_names_are_one_module(name):
     assert getattr(importlib.import_module(parent), child) is ours
 
 
+def test_frames_are_made_by_the_stream_module():
+    from mod_pywebsocket import stream
+    from pywebsocket3 import stream as theirs
+    for name in ('Frame', 'FragmentedFrameBuilder', 'create_length_header', 'create_header', 'create_binary_frame',
+                 'create_text_frame', 'create_ping_frame', 'create_pong_frame', 'create_close_frame',
+                 'create_closing_handshake_body', 'parse_frame', '_build_frame', '_create_control_frame',
+                 '_filter_and_format_frame_object'):
+        assert getattr(stream, name) is getattr(theirs, name)
+    assert stream.create_header(1, 0, 1, 0, 0, 0, False) == b'\x81\0'
+
+
 def test_names_that_lived_elsewhere():
     from mod_pywebsocket import _stream_base, _stream_hybi, stream
     from mod_pywebsocket.handshake import _base, base

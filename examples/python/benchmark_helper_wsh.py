@@ -1,7 +1,7 @@
-"""The other end of a benchmark page.
+"""The other end of the benchmark page. Each text is a command, and several may be on their way at once.
 
-A text "send N" is answered by a binary message of N bytes; "receive N" says that one of N bytes follows,
-and its answer is "received N".
+"receive N" is answered by a binary message of N bytes, all of them "a". "send 0" says that a message of any size
+follows, which is answered by its size as text; after "send 1" every byte of it must be an "a". Nothing is compressed.
 """
 
 
@@ -10,15 +10,23 @@ def web_socket_do_extra_handshake(request):
 
 
 def web_socket_transfer_data(request):
+    ws_stream = request.ws_stream
+    payload = b''
     while True:
-        command = request.ws_stream.receive_message()
+        command = ws_stream.receive_message()
         if command is None:
             return
-        verb, _, size = command.partition(' ')
-        if verb == 'send':
-            request.ws_stream.send_message(b'*' * int(size), binary=True)
-        elif verb == 'receive':
-            received = len(request.ws_stream.receive_message())
-            request.ws_stream.send_message('received %d' % received)
+        verb, _, argument = command.partition(' ')
+        if verb == 'receive':
+            size = int(argument)
+            if len(payload) != size:
+                payload = b'a' * size
+            ws_stream.send_message(payload, binary=True)
+        elif verb == 'send':
+            message = ws_stream.receive_message()
+            if argument == '1' and message.count(b'a') != len(message):
+                raise ValueError('of %d bytes, %d are not the ones that were sent'
+                                 % (len(message), len(message) - message.count(b'a')))
+            ws_stream.send_message(str(len(message)))
         else:
-            request.ws_stream.send_message('unknown command: %s' % verb)
+            raise ValueError('not a command: %r' % command)

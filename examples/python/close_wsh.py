@@ -1,9 +1,10 @@
-"""Closes with the code and the reason that the client asks for.
+"""Closes with the code and the reason that the client asks for, and answers a close by the client's own.
 
 The message "3001 because I can" is answered by a close frame with these two; "empty" by one without a
 code, "abort" by the bare end of the connection.
 """
 
+from mod_pywebsocket import common
 from mod_pywebsocket.handshake import AbortedByUserException
 
 
@@ -22,3 +23,10 @@ def web_socket_transfer_data(request):
         return
     code, _, reason = message.partition(' ')
     request.ws_stream.close_connection(int(code), reason)
+
+
+def web_socket_passive_closing_handshake(request):
+    # This code stands for a close frame without one, which is answered by its like.
+    if request.ws_close_code == common.STATUS_NO_STATUS_RECEIVED:
+        return None, None
+    return request.ws_close_code, request.ws_close_reason

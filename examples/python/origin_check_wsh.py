@@ -4,7 +4,7 @@ A browser tells the origin of the page that opens a WebSocket, and any page may 
 a server that knows its users by their cookies must look.
 """
 
-_WELCOME = ('http://localhost', 'http://localhost:9998')
+_WELCOME = ('http://example.com', 'http://localhost', 'http://localhost:9998')
 
 
 def web_socket_do_extra_handshake(request):

@@ -44,6 +44,14 @@ class Channel:
         """Sends all of `data`."""
     def offer(self, data: bytes) -> bool:
         """Sends `data` if that goes without waiting and nobody else is sending. Whether it went."""
+    def traffic(self) -> tuple[int, int, int, int, int, int]:
+        """Bytes read and written; messages received and their bytes; messages sent and their bytes."""
+    def unread(self) -> int:
+        """How many bytes wait to be read; more than 16 KiB are not told apart."""
+    def count_received(self, bytes: int) -> None:
+        """Python code has received a message of so many bytes."""
+    def count_sent(self, bytes: int) -> None:
+        """Python code has sent a message of so many bytes."""
     def receive_message(self, max_bytes: int) -> str | bytes | None:
         """The next message when the next frame is a whole one; `None`, and it is left unread, when not."""
     def receive_frame(

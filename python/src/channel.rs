@@ -19,6 +19,7 @@ use crate::buffers::{self, Payload};
 use crate::errors;
 use crate::inbox::Inbox;
 use crate::tls::ServerTls;
+use crate::traffic::Traffic;
 use crate::utf8::Utf8;
 use crate::wire::{Wait, Wire};
 
@@ -34,7 +35,10 @@ const PIECE_BYTES: usize = 128 << 10;
 pub(crate) struct Channel {
     wire: Wire,
     inbox: Mutex<Inbox>,
-    writing: Mutex<()>,
+    /// Who has it writes. What an offer could not write whole leaves before anything else.
+    writing: Mutex<Vec<u8>>,
+    received: Traffic,
+    sent: Traffic,
     is_cut: AtomicBool,
     peer: Peer,
 }
@@ -50,6 +54,8 @@ impl Channel {
             wire: Wire::new(transport)?,
             inbox: Mutex::new(Inbox::new(unread)),
             writing: Mutex::default(),
+            received: Traffic::default(),
+            sent: Traffic::default(),
             is_cut: AtomicBool::new(false),
             peer,
         })
@@ -75,7 +81,11 @@ impl Channel {
     }
 
     fn write_all(&self, py: Python<'_>, slices: &mut [IoSlice<'_>]) -> PyResult<()> {
-        let _writing = self.writing.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner);
+        let mut rest = self.writing.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner);
+        if !rest.is_empty() {
+            baton::wait(py, || self.wire.write_all(&mut [IoSlice::new(&rest)])).map_err(errors::io)?;
+            rest.clear();
+        }
         let mut slices = slices;
         let total: usize = slices.iter().map(|slice| slice.len()).sum();
         if total <= SHORT_WRITE_BYTES {
@@ -214,12 +224,44 @@ impl Channel {
         self.write_all(py, &mut [IoSlice::new(payload.as_bytes())])
     }
 
-    /// Sends `data` if that goes without waiting and nobody else is sending. Whether it went.
+    /// Sends `data` if that goes without waiting and nobody else is sending. Whether it went; the end of what
+    /// went in part leaves before anything else.
     fn offer(&self, data: &Bound<'_, PyBytes>) -> bool {
-        let Ok(_writing) = self.writing.try_lock() else { return false };
+        let Ok(mut rest) = self.writing.try_lock() else { return false };
+        if !rest.is_empty() {
+            let written = self.wire.try_write(&[IoSlice::new(&rest)]).unwrap_or(0);
+            rest.drain(..written);
+            if !rest.is_empty() {
+                return false;
+            }
+        }
         let data = data.as_bytes();
-        self.wire.try_write(&[IoSlice::new(data)]).is_ok_and(|written| written == data.len())
-            && self.wire.try_flush().is_ok()
+        let Ok(written @ 1..) = self.wire.try_write(&[IoSlice::new(data)]) else { return false };
+        rest.extend_from_slice(&data[written..]);
+        self.wire.try_flush().is_ok()
+    }
+
+    /// What has passed so far: `(bytes read, bytes written, messages received, their bytes, messages sent, their
+    /// bytes)`. Messages that Python code reads or writes are counted by `count_received` and `count_sent`.
+    fn traffic(&self) -> (u64, u64, u64, u64, u64, u64) {
+        let (read, written) = self.wire.passed();
+        let [received, sent] = [&self.received, &self.sent].map(|way| (way.messages.get(), way.bytes.get()));
+        (read, written, received.0, received.1, sent.0, sent.1)
+    }
+
+    /// How many bytes wait to be read; more than 16 KiB are not told apart.
+    fn unread(&self) -> usize {
+        self.wire.unread()
+    }
+
+    /// Python code has received a message of so many bytes.
+    fn count_received(&self, bytes: usize) {
+        self.received.add(bytes);
+    }
+
+    /// Python code has sent a message of so many bytes.
+    fn count_sent(&self, bytes: usize) {
+        self.sent.add(bytes);
     }
 
     /// The next message, `str` or `bytes`, when the next frame is a whole one: masked, without reserved bits,
@@ -254,12 +296,14 @@ impl Channel {
         if inbox.bytes().len() < length {
             let utf8 = is_text.then(Utf8::new);
             let payload = self.payload(py, &mut inbox, key, length, utf8.as_ref())?;
+            self.received.add(length);
             return message(py, &payload, is_text).map(Some);
         }
         let payload = &mut inbox.bytes()[..length];
         mask::apply(key, payload);
         let message = message(py, payload, is_text);
         inbox.consume(length);
+        self.received.add(length);
         message.map(Some)
     }
 
@@ -323,7 +367,9 @@ impl Channel {
         let header = Header { fin: true, reserved: 0, opcode: OpCode::Binary, mask: None, length: bytes.len() as u64 };
         let size = header.write(&mut head);
         head[0] = first;
-        self.write_all(py, &mut [IoSlice::new(&head[..size]), IoSlice::new(bytes)])
+        self.write_all(py, &mut [IoSlice::new(&head[..size]), IoSlice::new(bytes)])?;
+        self.sent.add(bytes.len());
+        Ok(())
     }
 
     // What else of a socket servers and handlers use.

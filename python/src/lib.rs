@@ -7,6 +7,7 @@ mod errors;
 mod front;
 mod inbox;
 mod tls;
+mod traffic;
 mod utf8;
 mod wire;
 

@@ -8,13 +8,22 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use linkspan::transport::{Socket, Transport};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{MsgFlags, recv};
+
+use crate::traffic::Count;
 
 /// A connection that any thread may read, write and close; whoever waits on it when it is closed wakes up.
 pub(crate) struct Wire {
     stream: Mutex<Option<Arc<Stream>>>,
     /// Longest wait in milliseconds; -1 is for ever.
     patience: AtomicI32,
+    /// Bytes that were read, and that were written, below framing and above TLS.
+    read: Count,
+    written: Count,
 }
+
+/// More unread bytes than this are not told apart.
+const MAX_UNREAD_BYTES: usize = 16 << 10;
 
 /// What is waited on outlives every lock, so a waiting reader keeps no writer out.
 enum Stream {
@@ -39,16 +48,23 @@ impl Wire {
                 Stream::Other { transport: Mutex::new(other), fd }
             }
         };
-        Ok(Wire { stream: Mutex::new(Some(Arc::new(stream))), patience: AtomicI32::new(-1) })
+        Ok(Wire {
+            stream: Mutex::new(Some(Arc::new(stream))),
+            patience: AtomicI32::new(-1),
+            read: Count::default(),
+            written: Count::default(),
+        })
     }
 
     /// Reads what is there: 0 is the end, `None` nothing yet.
     pub(crate) fn try_read(&self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
         let stream = self.stream()?;
-        would_block(match &*stream {
+        let read = would_block(match &*stream {
             Stream::Plain(socket) => socket.read(buffer),
             Stream::Other { transport, .. } => lock(transport).read(buffer),
-        })
+        })?;
+        self.read.add(read.unwrap_or(0));
+        Ok(read)
     }
 
     /// Reads at least one byte; 0 is the end.
@@ -67,8 +83,10 @@ impl Wire {
         let written = would_block(match &*stream {
             Stream::Plain(socket) => socket.write(slices),
             Stream::Other { transport, .. } => lock(transport).write(slices),
-        });
-        written.map(|written| written.unwrap_or(0))
+        })?;
+        let written = written.unwrap_or(0);
+        self.written.add(written);
+        Ok(written)
     }
 
     /// Whether all that was written has left the process.
@@ -131,6 +149,18 @@ impl Wire {
                 Ok(())
             }
         }
+    }
+
+    /// How many bytes were read and written so far.
+    pub(crate) fn passed(&self) -> (u64, u64) {
+        (self.read.get(), self.written.get())
+    }
+
+    /// How many bytes have come and wait to be read, at most `MAX_UNREAD_BYTES`; encrypted ones with TLS.
+    pub(crate) fn unread(&self) -> usize {
+        let Ok(stream) = self.stream() else { return 0 };
+        let mut scrap = [0; MAX_UNREAD_BYTES];
+        recv(stream.fd().as_raw_fd(), &mut scrap, MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT).unwrap_or(0)
     }
 
     /// How long a wait may take, in milliseconds; -1 is for ever.

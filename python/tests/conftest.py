@@ -1,11 +1,14 @@
 """What the tests share: a server in a process of its own, and a client that may misbehave."""
 
+import os
+import pathlib
 import signal
 import socket
 import ssl
 import struct
 import subprocess
 import sys
+import tempfile
 
 import pytest
 
@@ -174,6 +177,14 @@ class Server:
         status = self.process.wait(PATIENCE)
         self.process.stdout.close()
         return status
+
+
+@pytest.fixture
+def readable_path():
+    """A directory that every user may read, which none below pytest's own is for long."""
+    with tempfile.TemporaryDirectory() as directory:
+        os.chmod(directory, 0o755)
+        yield pathlib.Path(directory)
 
 
 @pytest.fixture

@@ -17,17 +17,13 @@ standalone._main(sys.argv[1:])
 '''
 
 
-def test_all_of_it_passes(tmp_path):
-    # Scripts of the CGI test run as nobody when the server is root, so all of it must be readable.
-    directory = tmp_path
-    while directory.parent != directory and directory.stat().st_uid == os.getuid():
-        os.chmod(directory, directory.stat().st_mode | 0o055)
-        directory = directory.parent
+def test_all_of_it_passes(readable_path):
+    # Scripts of the CGI test run as nobody when the server is root.
     subprocess.run([sys.executable, '-m', 'pip', 'download', '--quiet', '--no-deps', '--no-binary', ':all:',
-                    'pywebsocket3==' + VERSION, '--dest', str(tmp_path)], check=True)
-    with tarfile.open(tmp_path / ('pywebsocket3-%s.tar.gz' % VERSION)) as archive:
-        archive.extractall(tmp_path)
-    top = tmp_path / ('pywebsocket3-' + VERSION)
+                    'pywebsocket3==' + VERSION, '--dest', str(readable_path)], check=True)
+    with tarfile.open(readable_path / ('pywebsocket3-%s.tar.gz' % VERSION)) as archive:
+        archive.extractall(readable_path)
+    top = readable_path / ('pywebsocket3-' + VERSION)
     shutil.rmtree(top / 'pywebsocket3')
     (top / 'pywebsocket3').mkdir()
     (top / 'pywebsocket3' / 'standalone.py').write_text(PROGRAM)
@@ -35,10 +31,10 @@ def test_all_of_it_passes(tmp_path):
     (top / 'test' / 'testdata' / 'README').write_text('data of the tests\n')
     (top / 'test' / 'testdata' / 'hello.pl').write_text('#!/usr/bin/perl -wT\nprint "Hello\\n";\n')
     # Its script asks for `python`, which must be one that nobody may run.
-    (tmp_path / 'bin').mkdir()
-    (tmp_path / 'bin' / 'python').symlink_to('/usr/bin/python3')
+    (readable_path / 'bin').mkdir()
+    (readable_path / 'bin' / 'python').symlink_to('/usr/bin/python3')
 
-    environment = dict(os.environ, PATH='%s:%s' % (tmp_path / 'bin', os.environ['PATH']))
+    environment = dict(os.environ, PATH='%s:%s' % (readable_path / 'bin', os.environ['PATH']))
     finished = subprocess.run([sys.executable, 'test/run_all.py'], cwd=top, env=environment, text=True,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     assert finished.returncode == 0, finished.stdout

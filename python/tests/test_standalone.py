@@ -1,6 +1,5 @@
 """The program: options, errors, signals, TLS, files and scripts."""
 
-import os
 import re
 import signal
 import socket
@@ -252,18 +251,14 @@ cat
 '''
 
 
-def test_scripts(start, tmp_path, monkeypatch):
+def test_scripts(start, readable_path, monkeypatch):
     monkeypatch.setenv('SECRET', 'inherited')
     # Scripts run as nobody when the server is root.
-    directory = tmp_path
-    while directory.parent != directory and directory.stat().st_uid == os.getuid():
-        os.chmod(directory, directory.stat().st_mode | 0o055)
-        directory = directory.parent
-    (tmp_path / 'bin').mkdir()
-    (tmp_path / 'bin' / 'run').write_text(SCRIPT)
-    (tmp_path / 'bin' / 'run').chmod(0o755)
-    (tmp_path / 'bin' / 'plain').write_text('source')
-    server = start({'echo': ECHO}, '-x', '/bin')
+    (readable_path / 'bin').mkdir()
+    (readable_path / 'bin' / 'run').write_text(SCRIPT)
+    (readable_path / 'bin' / 'run').chmod(0o755)
+    (readable_path / 'bin' / 'plain').write_text('source')
+    server = start({'echo': ECHO}, '-x', '/bin', '-d', str(readable_path))
     answer = server.answer(get('/bin/run?a=b&c', X_Test='one'))
     assert answer.startswith(b'HTTP/1.0 200 Script output follows\r\n')
     assert answer.endswith(b'\r\n\r\nGET|a=b&c|/bin/run|one||')

@@ -1,5 +1,8 @@
 """The connection of our own server, as handlers and streams see it."""
 
+import select
+import threading
+
 from linkspan._linkspan import Channel
 
 
@@ -13,8 +16,13 @@ class _StandaloneConnection:
         """``request_handler`` is the ``WebSocketRequestHandler`` of the connection."""
         self._request_handler = request_handler
         channel = request_handler.request
-        if type(channel) is Channel and type(self) is _StandaloneConnection:
-            self.__dict__.update(read=channel.read, write=channel.write, _channel=channel)
+        if type(channel) is Channel:
+            # What the server itself has to say leaves here, whatever handlers do to `read` and `write`.
+            self.__dict__['_line'] = channel
+            if type(self) is _StandaloneConnection:
+                self.__dict__.update(read=channel.read, write=channel.write, _channel=channel)
+        else:
+            self.__dict__['_line'] = WrappedLine(request_handler)
 
     def __setattr__(self, name, value):
         self.__dict__[name] = value
@@ -36,15 +44,74 @@ class _StandaloneConnection:
 
     def write(self, data):
         """Sends all of ``data``, a bytes-like object."""
-        self._request_handler.wfile.write(data)
+        self._line.write(data)
 
     def read(self, length):
         """What has come, at least one byte and at most ``length``; ``b''`` at the end."""
-        return self._request_handler.rfile.read(length)
+        return self._line.read(length)
 
     def get_memorized_lines(self):
         """The lines of the request's head as ``bytes``, the empty one included."""
         return self._request_handler.rfile.get_memorized_lines()
+
+
+class WrappedLine:
+    """What a native connection can do for its server, over a socket that somebody has wrapped."""
+
+    def __init__(self, request_handler):
+        self._request_handler = request_handler
+        self._writing = threading.Lock()
+        # Bytes read and written, messages received, their bytes, messages sent, their bytes.
+        self._traffic = [0] * 6
+
+    def read(self, length):
+        data = self._request_handler.rfile.read(length)
+        self._traffic[0] += len(data)
+        return data
+
+    def write(self, data):
+        with self._writing:
+            self._request_handler.wfile.write(data)
+            self._traffic[1] += len(data)
+
+    def offer(self, data):
+        if not self._writing.acquire(blocking=False):
+            return False
+        try:
+            if not self._is_ready(select.POLLOUT):
+                return False
+            self._request_handler.wfile.write(data)
+            return True
+        except (OSError, ValueError):
+            return False
+        finally:
+            self._writing.release()
+
+    def unread(self):
+        """More than none is all that can be told."""
+        return int(self._is_ready(select.POLLIN))
+
+    def traffic(self):
+        return tuple(self._traffic)
+
+    def count_received(self, length):
+        self._traffic[2] += 1
+        self._traffic[3] += length
+
+    def count_sent(self, length):
+        self._traffic[4] += 1
+        self._traffic[5] += length
+
+    def shutdown(self, how):
+        self._request_handler.connection.shutdown(how)
+
+    def _is_ready(self, event):
+        poll = select.poll()
+        try:
+            poll.register(self._request_handler.connection.fileno(), event)
+            return any(events & event for _, events in poll.poll(0))
+        except (AttributeError, OSError, ValueError):
+            return False
 
 
 class ChannelFile:

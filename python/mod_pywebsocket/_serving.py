@@ -11,32 +11,79 @@ _GOING_AWAY_SECONDS = 1.0
 
 
 class _Signal(BaseException):
-    """A signal that ends the server."""
+    """The first signal that ends the server; the second ends the process at once."""
 
-    def __init__(self, number):
-        super().__init__(number)
+
+class _Signals:
+    """SIGINT and SIGTERM, unless whoever runs us has handlers of their own for them."""
+
+    def __init__(self):
+        # Which one has come.
+        self.number = None
+        self.server = None
+
+    def listen(self):
+        """From now on the first of them raises :class:`_Signal` in the main thread."""
+        try:
+            for number, default in ((signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, signal.SIG_DFL)):
+                if signal.getsignal(number) is default:
+                    signal.signal(number, self._stop)
+        except ValueError:
+            # Signals are for the main thread, and this is another.
+            pass
+
+    def check(self):
+        """Raises what had to wait, or what a handler file has caught while it was read."""
+        if self.number is not None:
+            raise _Signal
+
+    def end(self):
+        """Ends the process as the system would have, so that whoever waits for it sees the signal."""
+        import atexit
+
+        # There will be no other chance for them: the log's last lines are written by one.
+        atexit._run_exitfuncs()
+        for stream in (sys.stdout, sys.stderr):
+            try:
+                stream.flush()
+            except (AttributeError, OSError, ValueError):
+                pass
+        os.kill(os.getpid(), self.number)
+
+    def _stop(self, number, _):
         self.number = number
+        for number_ in (signal.SIGINT, signal.SIGTERM):
+            if signal.getsignal(number_) == self._stop:
+                signal.signal(number_, signal.SIG_DFL)
+        if self.server is not None and self.server._is_accepting:
+            # That connection would be lost.
+            self.server._shutdown_wanted = True
+        else:
+            raise _Signal
 
 
-def serve(options, die):
-    """Serves until SIGINT or SIGTERM; ``die`` is called with one line when there is no server to be."""
+def serve(prepare, die):
+    """Serves as the options say that ``prepare()`` gives, until SIGINT or SIGTERM.
+
+    ``die`` is called with one line, and perhaps the options, when there is no server to be.
+    """
+    signals = _Signals()
     server = None
     try:
-        _listen_to_signals()
-        server = _server(options, die)
+        signals.listen()
+        options = prepare()
+        server = signals.server = _server(options, die)
+        signals.check()
         if options.port == 0:
             print('listening on %s://%s:%d/' % ('wss' if options.use_tls else 'ws',
                                                 server.server_name or 'localhost', server.server_port), flush=True)
         server.serve_forever()
-    except _Signal as e:
+        signals.check()
+    except _Signal:
         if server is not None:
             server.server_close()
             _say_goodbye(server)
-        if 'logging' in sys.modules:
-            sys.modules['logging'].shutdown()
-        # As the system would have ended it, so that whoever waits for this process sees the signal.
-        signal.signal(e.number, signal.SIG_DFL)
-        os.kill(os.getpid(), e.number)
+        signals.end()
 
 
 def _server(options, die):
@@ -70,11 +117,20 @@ def _server(options, die):
 
 
 def _warn_of_the_original(logging):
-    """Two distributions with a package of one name overwrite each other's files."""
-    site = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    if any(name.startswith('pywebsocket3-') and name.endswith(('.dist-info', '.egg-info')) for name in os.listdir(site)):
-        logging.warning('pywebsocket3 is installed beside linkspan, which has a package of that name itself; remove '
-                        'one by "pip uninstall pywebsocket3" and then "pip install --force-reinstall linkspan"')
+    """Two distributions with packages of one name overwrite each other's files, or hide them."""
+    for directory in sys.path:
+        try:
+            names = os.listdir(directory or '.')
+        except OSError:
+            continue
+        for name in names:
+            original = name.partition('-')[0]
+            if original in ('pywebsocket3', 'mod_pywebsocket') and name.endswith(('.dist-info', '.egg-info')):
+                logging.warning(
+                    '%s is installed beside linkspan, in %s, and both have a package of that name; remove it by '
+                    '"%s -m pip uninstall %s" and then repair this one by "%s -m pip install --force-reinstall '
+                    'linkspan"', original, directory or os.getcwd(), sys.executable, original, sys.executable)
+                return
 
 
 def _listeners(options, say):
@@ -84,37 +140,21 @@ def _listeners(options, say):
     return sockets
 
 
-def _listen_to_signals():
-    def stop(number, _):
-        for number_ in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number_, signal.SIG_IGN)
-        raise _Signal(number)
-
-    # Whoever calls us may have handlers of their own, which stay.
-    try:
-        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            signal.signal(signal.SIGINT, stop)
-        if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-            signal.signal(signal.SIGTERM, stop)
-    except ValueError:
-        # Signals are for the main thread, and this is another.
-        pass
-
-
 def _say_goodbye(server):
     """Closes what is open with 1001, and gives the clients a moment to answer."""
     import time
 
     from mod_pywebsocket import common, stream
     deadline = time.monotonic() + _GOING_AWAY_SECONDS
-    body = stream.create_closing_handshake_body(common.STATUS_GOING_AWAY, '')
-    frame = stream.create_close_frame(body)
-    for request in list(server._open_requests):
-        if not request.server_terminated:
-            request.server_terminated = True
-            # A connection that cannot take it now would not take it later.
-            channel = getattr(request.connection, '_channel', None)
-            if channel is not None:
-                channel.offer(frame)
+    frame = stream.create_close_frame(stream.create_closing_handshake_body(common.STATUS_GOING_AWAY, ''))
+    # Requests, and whether they have a close frame.
+    told = {}
     while server._open_requests and time.monotonic() < deadline:
+        for request in server._open_requests.copy():
+            if request not in told:
+                told[request] = request.server_terminated
+                request.server_terminated = True
+            if not told[request]:
+                # Its handler may be in the middle of a message.
+                told[request] = request.connection._line.offer(frame)
         time.sleep(0.005)

@@ -7,7 +7,7 @@
 
 serves ``handlers/echo_wsh.py`` as ``ws://localhost:9998/echo`` and the files of ``document_root`` over HTTP;
 ``--help`` lists all options. With ``-t -k KEY -c CERTIFICATE`` it speaks TLS. Ctrl-C and SIGTERM close every
-connection with 1001.
+connection with 1001; a second one ends the process at once.
 """
 
 import os
@@ -150,7 +150,13 @@ def _die(message, options=None):
 
 def _main(args=None):
     """Parses the command line (by default the process's own) and serves until a signal ends it."""
-    options, rest = _parse_args_and_config(sys.argv[1:] if args is None else args)
+    from mod_pywebsocket import _serving
+    _serving.serve(lambda: _prepared(sys.argv[1:] if args is None else args), _die)
+
+
+def _prepared(args):
+    """The options of a command line, checked and made into what the server wants."""
+    options, rest = _parse_args_and_config(args)
     try:
         os.chdir(options.document_root)
     except OSError as e:
@@ -166,9 +172,7 @@ def _main(args=None):
         options.basic_auth_credential = 'Basic ' + credential
     if not options.scan_dir:
         options.scan_dir = options.websock_handlers
-
-    from mod_pywebsocket import _serving
-    _serving.serve(options, _die)
+    return options
 
 
 def _check_tls(options):

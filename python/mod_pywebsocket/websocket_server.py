@@ -56,6 +56,8 @@ class WebSocketServer(socketserver.ThreadingMixIn, HTTPServer):
         self._open_requests = set()
         self._server_tls = None
         self._shutdown_wanted = False
+        # Whether a connection is half accepted, so that no signal may come between.
+        self._is_accepting = False
         self._is_served = threading.Event()
         self._is_served.set()
 
@@ -130,7 +132,7 @@ class WebSocketServer(socketserver.ThreadingMixIn, HTTPServer):
             else:
                 self._serve_natively(poll_interval)
         finally:
-            self._shutdown_wanted = False
+            self._shutdown_wanted = self._is_accepting = False
             self._is_served.set()
 
     def shutdown(self):
@@ -174,10 +176,12 @@ class WebSocketServer(socketserver.ThreadingMixIn, HTTPServer):
             poll.register(socket_, select.POLLIN)
         while not self._shutdown_wanted:
             for fd, _ in poll.poll(poll_interval * 1000):
+                self._is_accepting = True
                 if self._shutdown_wanted:
                     break
                 self.socket = sockets[fd]
                 self._handle_request_noblock()
+                self._is_accepting = False
             self.service_actions()
 
     def get_request(self):

@@ -133,11 +133,12 @@ class Client:
 class Server:
     """The stand-alone server in a process of its own."""
 
-    def __init__(self, directory, *options, module='mod_pywebsocket.standalone'):
+    def __init__(self, directory, *options, module='mod_pywebsocket.standalone', program=None):
+        """``program`` are the arguments of another one, which starts the server."""
         self.log_path = directory / 'server.log'
         with open(self.log_path, 'wb') as log:
             self.process = subprocess.Popen(
-                [sys.executable, '-m', module, '-p', '0', '-H', 'localhost', '-w', str(directory),
+                [sys.executable, *(program or ['-m', module]), '-p', '0', '-H', 'localhost', '-w', str(directory),
                  '-d', str(directory), *options],
                 stdout=subprocess.PIPE, stderr=log,
                 # A shell's background job is born deaf to Ctrl-C, and so would its children be.

@@ -1,7 +1,6 @@
 """The program: options, errors, signals, TLS, files and scripts."""
 
 import re
-import signal
 import socket
 import ssl
 import subprocess
@@ -60,30 +59,6 @@ def test_a_bad_handler_does_not_keep_the_others_from_serving(start):
         client.upgrade()
     assert server.answer(head('/bad')).startswith(b'HTTP/1.0 404 ')
     assert 'bad_wsh.py' in server.log() and 'SyntaxError' in server.log()
-
-
-@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_says_goodbye(start, number):
-    server = start({'echo': ECHO})
-    clients = [server.connect() for _ in range(3)]
-    for client in clients:
-        client.upgrade()
-        client.send(text('x'))
-        client.read_frame()
-    server.process.send_signal(number)
-    for client in clients:
-        assert client.read_close() == 1001
-        client.send(close(1001))
-        assert client.read_all() == b''
-    assert server.process.wait(PATIENCE) == -number
-    assert server.log() == ''
-
-
-def test_a_client_that_does_not_answer_the_goodbye_holds_nobody_up(start):
-    server = start({'echo': ECHO})
-    with server.connect() as client:
-        client.upgrade()
-        assert server.stop(signal.SIGTERM) == -signal.SIGTERM
 
 
 @pytest.mark.parametrize('package', [mod_pywebsocket, pywebsocket3])
@@ -315,14 +290,15 @@ def _flood(client):
         pass
 
 
-def test_the_original_beside_us_is_warned_of(tmp_path, monkeypatch, caplog):
-    import logging
-
-    from mod_pywebsocket import _serving
-    monkeypatch.setattr(_serving, '__file__', str(tmp_path / 'mod_pywebsocket' / '_serving.py'))
-    _serving._warn_of_the_original(logging)
-    assert not caplog.records
-    (tmp_path / 'pywebsocket3-4.0.2.dist-info').mkdir()
-    _serving._warn_of_the_original(logging)
-    assert [record.levelname for record in caplog.records] == ['WARNING']
-    assert 'pip uninstall pywebsocket3' in caplog.text
+@pytest.mark.parametrize('name', ['pywebsocket3-4.0.2.dist-info', 'pywebsocket3-4.0.2-py3.11.egg-info',
+                                  'mod_pywebsocket-0.7.9.dist-info'])
+def test_the_original_beside_us_is_warned_of(start, tmp_path, monkeypatch, name):
+    # Wherever Python looks for packages: an environment's, the user's, PYTHONPATH.
+    site = tmp_path / 'site'
+    (site / name).mkdir(parents=True)
+    assert start({'echo': ECHO}).log() == ''
+    monkeypatch.setenv('PYTHONPATH', str(site))
+    warning, = start({'echo': ECHO}).log().splitlines()
+    original = name.partition('-')[0]
+    assert '[WARNING]' in warning and str(site) in warning
+    assert '"%s -m pip uninstall %s"' % (sys.executable, original) in warning

@@ -7,7 +7,7 @@ import sys
 from http import client as http_client
 
 from linkspan._linkspan import Channel
-from mod_pywebsocket import common, dispatch, handshake, http_header_util, memorizingfile, util
+from mod_pywebsocket import Request, common, dispatch, handshake, http_header_util, memorizingfile, util
 from mod_pywebsocket._connection import ChannelFile, _StandaloneConnection
 
 _MAX_MEMORIZED_LINES = 1024
@@ -23,37 +23,14 @@ if sys.version_info < (3, 13):
     _HttpRequestHandler = http.server.CGIHTTPRequestHandler
 
 
-class _StandaloneRequest:
-    """What a handler is called with. It may set attributes of its own."""
+class _StandaloneRequest(Request):
+    """A request of our own server."""
 
     def __init__(self, request_handler, use_tls):
         self._request_handler = request_handler
         self._use_tls = use_tls
         self.connection = _StandaloneConnection(request_handler)
         self.headers_in = request_handler.headers
-
-    def get_uri(self):
-        """The request's target: path and query."""
-        return self._request_handler.path
-
-    uri = property(get_uri)
-    unparsed_uri = property(get_uri)
-
-    def get_method(self):
-        """``'GET'``."""
-        return self._request_handler.command
-
-    method = property(get_method)
-
-    def get_protocol(self):
-        """``'HTTP/1.1'``."""
-        return self._request_handler.request_version
-
-    protocol = property(get_protocol)
-
-    def is_https(self):
-        """Whether the connection is encrypted."""
-        return self._use_tls
 
 
 class WebSocketRequestHandler(_HttpRequestHandler):

@@ -1,0 +1,90 @@
+"""The stubs say what the modules have, all of them are shipped, and both packages have the same ones."""
+
+import ast
+import importlib.metadata
+import subprocess
+import sys
+import tarfile
+
+import pytest
+
+from servers import ROOT
+
+PACKAGES = ["linkspan", "mod_pywebsocket", "pywebsocket3"]
+# What is under another name in the older or the newer package.
+RENAMED = {"_stream_base": "_stream_exceptions", "_stream_hybi": "stream", "handshake/_base": "handshake/base"}
+
+
+def stubs(package):
+    """The names of a package's stubs, without the suffix."""
+    directory = ROOT / "python" / package
+    return {str(path.relative_to(directory))[:-len(".pyi")] for path in directory.rglob("*.pyi")}
+
+
+def public(name):
+    return not name.rpartition("/")[2].startswith("_") or name.endswith("__init__") or name in RENAMED
+
+
+def test_the_stubs_fit_the_modules():
+    ended = subprocess.run([sys.executable, "-m", "mypy.stubtest", "--allowlist", ROOT / ".ci/typing/allow.txt",
+                            *PACKAGES], capture_output=True, text=True, cwd=ROOT / ".ci")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert int(ended.stdout.split(" modules")[0].rpartition(" ")[2]) > 30, ended.stdout
+
+
+@pytest.mark.parametrize("package", PACKAGES[1:])
+def test_every_public_module_has_a_stub(package):
+    directory = ROOT / "python" / package
+    modules = {str(path.relative_to(directory))[:-len(".py")] for path in directory.rglob("*.py")}
+    assert {name for name in modules if public(name)} <= stubs(package)
+
+
+def names(path):
+    """What a stub defines for others: the names, but not the types that only the stub itself uses."""
+    found = set()
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.FunctionDef):
+            found.add(node.name)
+        elif isinstance(node, ast.ClassDef):
+            if not any(isinstance(base, ast.Name) and base.id == "Protocol" or
+                       isinstance(base, ast.Subscript) and base.value.id == "Protocol" for base in node.bases):
+                found.add(node.name)
+        elif isinstance(node, ast.AnnAssign):
+            found.add(node.target.id)
+        elif isinstance(node, ast.ImportFrom):
+            found.update(alias.asname for alias in node.names if alias.asname)
+    return found
+
+
+@pytest.mark.parametrize("name", sorted(name for name in stubs("mod_pywebsocket") if public(name)))
+def test_the_newer_package_has_the_same_names(name):
+    alias = ROOT / "python/pywebsocket3" / f"{name}.pyi"
+    real = ROOT / "python/mod_pywebsocket" / f"{RENAMED.get(name, name)}.pyi"
+    module = "mod_pywebsocket." + RENAMED.get(name, name).replace("/__init__", "").replace("/", ".")
+    tree = ast.parse(alias.read_text())
+    imports = [node for node in tree.body if isinstance(node, ast.ImportFrom)]
+    assert {node.module for node in imports} == {module.replace(".__init__", "")}
+    taken = {item.asname or item.name for node in imports for item in node.names}
+    wanted = names(real)
+    if "*" in taken:
+        wanted = {item for item in wanted if item.startswith("_")}
+    assert wanted == taken - {"*"}
+
+
+def test_the_wheel_has_all_of_them():
+    shipped = {str(path) for path in importlib.metadata.files("linkspan")}
+    assert "mod_pywebsocket/stream.py" in shipped, "linkspan is not installed from a wheel: pip install ./python"
+    for package in PACKAGES:
+        assert f"{package}/py.typed" in shipped
+        assert {f"{package}/{name}.pyi" for name in stubs(package)} <= shipped
+
+
+def test_the_source_distribution_has_all_of_them(tmp_path):
+    subprocess.run([sys.executable, "-m", "maturin", "sdist", "-m", ROOT / "python/Cargo.toml", "-o", tmp_path],
+                   check=True, capture_output=True)
+    archive, = tmp_path.glob("linkspan-*.tar.gz")
+    with tarfile.open(archive) as tar:
+        shipped = tar.getnames()
+    for package in PACKAGES:
+        for wanted in [f"{package}/py.typed", *(f"{package}/{name}.pyi" for name in stubs(package))]:
+            assert any(name.endswith("/" + wanted) for name in shipped), wanted

@@ -1,0 +1,1 @@
+from mod_pywebsocket import Request as Request

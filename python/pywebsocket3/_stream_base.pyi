@@ -1,0 +1,1 @@
+from mod_pywebsocket._stream_exceptions import *

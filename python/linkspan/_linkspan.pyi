@@ -4,7 +4,7 @@ from typing import Any, Union, final
 _Bytes = Union[bytes, bytearray, memoryview]
 _Path = Union[str, PathLike[str]]
 
-__all__ = ['Channel', 'Front', 'ServerTls', 'Utf8', '__version__', 'mask']
+__all__ = ['Channel', 'Front', 'ServerTls', 'Utf8', 'Watch', '__version__', 'mask']
 
 __version__: str
 
@@ -62,6 +62,16 @@ class Channel:
         """Whether a text was refused before all of its frame had come."""
     def send_frame(self, message: str | _Bytes, first: int) -> None:
         """Sends one unmasked frame: `first` is its first byte."""
+    def poll_frame(self, max_bytes: int, utf8: Utf8 | None, continues: bool, reads: bool) -> bool:
+        """Whether the next frame can be received without waiting; with `reads`, what has come is read first."""
+    def post(self, data: _Bytes) -> bool:
+        """Sends what of `data` goes without waiting; whether there is a rest, which `flush` sends."""
+    def post_frame(self, message: str | _Bytes, first: int) -> bool:
+        """As `post`, with the arguments of `send_frame`."""
+    def flush(self) -> bool:
+        """Sends what goes now of what was posted; whether something is left."""
+    def watch(self) -> Watch:
+        """The descriptor, for a loop of events."""
     def recv(self, length: int, flags: int = 0) -> bytes: ...
     def send(self, data: _Bytes) -> int: ...
     def sendall(self, data: _Bytes) -> None: ...
@@ -74,6 +84,12 @@ class Channel:
         """The peer's address; remembered after the end."""
     def settimeout(self, seconds: float | None) -> None: ...
     def gettimeout(self) -> float | None: ...
+
+@final
+class Watch:
+    """The descriptor of a connection; it stays open as long as this object lives."""
+
+    def fileno(self) -> int: ...
 
 @final
 class Front:

@@ -122,7 +122,8 @@ def parse_frame(receive_bytes, logger=None, ws_version=common.VERSION_HYBI_LATES
 
     ``receive_bytes(n)`` gives exactly ``n`` bytes. ``unmask_receive`` says whether frames must be masked
     or must not; the other kind raises :class:`InvalidFrameException`, as does a length of 2**63 and more. A
-    data frame above ``max_length`` raises :class:`MessageTooBigException`, its payload unread.
+    data frame above ``max_length`` raises :class:`MessageTooBigException`, its payload unread; a control frame
+    above it and above 125 bytes, :class:`InvalidFrameException`.
     """
     first = receive_bytes(1)[0]
     second = receive_bytes(1)[0]
@@ -142,8 +143,11 @@ def parse_frame(receive_bytes, logger=None, ws_version=common.VERSION_HYBI_LATES
         minimal = length > 0xffff
     if not minimal and logger is not None:
         logger.warning('The length %d of a frame is not in its shortest form', length)
-    if max_length is not None and length > max_length and not first & 8:
-        raise MessageTooBigException('a message is longer than the limit: a frame of %d bytes' % length)
+    if max_length is not None and length > max_length:
+        if not first & 8:
+            raise MessageTooBigException('a message is longer than the limit: a frame of %d bytes' % length)
+        if length > _MAX_CONTROL_PAYLOAD:
+            raise InvalidFrameException('the payload of a control frame is %d bytes, 125 are allowed' % length)
     if masked:
         key = receive_bytes(4)
         payload = _linkspan.mask(receive_bytes(length), key, 0)

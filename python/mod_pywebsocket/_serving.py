@@ -8,6 +8,8 @@ from mod_pywebsocket import _listening
 
 # How long clients have to answer the close frame of a server that goes away, in seconds.
 _GOING_AWAY_SECONDS = 1.0
+# How long async handlers that have not ended by then may take to clean up.
+_CANCELLED_SECONDS = 0.5
 
 
 class _Signal(BaseException):
@@ -158,3 +160,6 @@ def _say_goodbye(server):
                 # Its handler may be in the middle of a message.
                 told[request] = request.connection._line.offer(frame)
         time.sleep(0.005)
+    loop = getattr(server.websocket_server_options.dispatcher, '_loop', None)
+    if loop is not None:
+        loop.cancel(_CANCELLED_SECONDS)

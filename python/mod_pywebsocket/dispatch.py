@@ -2,7 +2,9 @@
 
 import os
 import re
+import threading
 import traceback
+from collections.abc import Awaitable
 
 from mod_pywebsocket import common, handshake, msgutil, stream, util
 
@@ -11,6 +13,19 @@ _SOURCE_SUFFIX = '_wsh.py'
 _DO_EXTRA_HANDSHAKE_HANDLER_NAME = 'web_socket_do_extra_handshake'
 _TRANSFER_DATA_HANDLER_NAME = 'web_socket_transfer_data'
 _PASSIVE_CLOSING_HANDSHAKE_HANDLER_NAME = 'web_socket_passive_closing_handshake'
+
+
+# A close for every failure that the protocol has a code for: arguments of `close_connection`, none for none.
+# The special before the general.
+_CLOSINGS = (
+    (msgutil.BadOperationException, (common.STATUS_INTERNAL_ENDPOINT_ERROR,)),
+    (stream.MessageTooBigException, (common.STATUS_MESSAGE_TOO_BIG, '', False)),
+    (msgutil.InvalidFrameException, (common.STATUS_PROTOCOL_ERROR,)),
+    (msgutil.UnsupportedFrameException, (common.STATUS_UNSUPPORTED_DATA,)),
+    (stream.InvalidUTF8Exception, (common.STATUS_INVALID_FRAME_PAYLOAD_DATA,)),
+    (msgutil.ConnectionTerminatedException, ()),
+)
+_LOOP_LOCK = threading.Lock()
 
 
 class DispatchException(Exception):
@@ -95,8 +110,27 @@ def _is_inside(path, directory):
     return path == directory or path.startswith(directory.rstrip('/') + '/')
 
 
+class _Failures:
+    """Says of what a handler raises where it comes from."""
+
+    def __init__(self, request):
+        self._request = request
+
+    def __enter__(self):
+        pass
+
+    def __exit__(self, kind, error, _):
+        if isinstance(error, Exception) and not isinstance(error, handshake.AbortedByUserException):
+            # It ends the connection without a close frame.
+            util.prepend_message_to_exception(
+                '%s raised exception for %s: ' % (_TRANSFER_DATA_HANDLER_NAME, self._request.ws_resource), error)
+
+
 class Dispatcher:
     """The handlers below a directory."""
+
+    # Subclasses need not call the constructor.
+    _loop = None
 
     def __init__(self, root_dir, scan_dir=None, allow_handlers_outside_root_dir=True, handler_encoding=None):
         """Executes every handler file in ``scan_dir`` and below.
@@ -147,7 +181,7 @@ class Dispatcher:
         """
         do_extra_handshake = self._suite_of(request).do_extra_handshake
         try:
-            do_extra_handshake(request)
+            self._value(request, do_extra_handshake(request))
         except handshake.AbortedByUserException:
             self._logger.debug('The handler ends the connection in its handshake', exc_info=True)
             raise
@@ -157,49 +191,105 @@ class Dispatcher:
             raise handshake.HandshakeException(e, common.HTTP_STATUS_FORBIDDEN) from e
 
     def transfer_data(self, request):
-        """Lets the handler talk to the client, then closes; its exceptions become close codes."""
+        """Lets the handler talk to the client, then closes; its exceptions become close codes.
+
+        An ``async`` handler does so on the loop. This waits for its end, or, where the request has an attribute
+        ``_conversation``, puts the outcome to come there.
+        """
         transfer_data = self._suite_of(request).transfer_data
-        try:
+        outcome = None
+        with _Failures(request):
             try:
-                transfer_data(request)
-                if not request.server_terminated:
+                conversation = transfer_data(request)
+                if isinstance(conversation, Awaitable):
+                    outcome = self._move_to_loop(request, conversation)
+                elif not request.server_terminated:
                     request.ws_stream.close_connection()
-            # A close for everything that the protocol has a code for.
-            except handshake.AbortedByUserException:
-                self._logger.debug('The handler ends the connection', exc_info=True)
-                raise
-            except msgutil.BadOperationException as e:
-                self._logger.debug('%s', e)
-                request.ws_stream.close_connection(common.STATUS_INTERNAL_ENDPOINT_ERROR)
-            except stream.MessageTooBigException as e:
-                self._logger.debug('%s', e)
-                request.ws_stream.close_connection(common.STATUS_MESSAGE_TOO_BIG, '', False)
-            except msgutil.InvalidFrameException as e:
-                # Before the exception that it is a kind of.
-                self._logger.debug('%s', e)
-                request.ws_stream.close_connection(common.STATUS_PROTOCOL_ERROR)
-            except msgutil.UnsupportedFrameException as e:
-                self._logger.debug('%s', e)
-                request.ws_stream.close_connection(common.STATUS_UNSUPPORTED_DATA)
-            except stream.InvalidUTF8Exception as e:
-                self._logger.debug('%s', e)
-                request.ws_stream.close_connection(common.STATUS_INVALID_FRAME_PAYLOAD_DATA)
-            except msgutil.ConnectionTerminatedException as e:
-                self._logger.debug('%s', e)
-        except handshake.AbortedByUserException:
+            except Exception as e:
+                closing = self._closing(e)
+                if closing is None:
+                    raise
+                if closing:
+                    request.ws_stream.close_connection(*closing)
+        if outcome is None:
+            return
+        if hasattr(request, '_conversation'):
+            # Our own server does not need the thread for it.
+            request._conversation = outcome
+        else:
+            outcome.result()
+
+    def _move_to_loop(self, request, conversation):
+        """Goes on with an ``async`` handler on the loop: the outcome to come."""
+        from mod_pywebsocket._async_stream import AsyncStream
+        loop = self._get_loop()
+        try:
+            request.ws_stream = AsyncStream(request.ws_stream, loop)
+        except TypeError:
+            conversation.close()
             raise
-        except Exception as e:
-            # Any other failure ends the connection without a close frame.
-            util.prepend_message_to_exception(
-                '%s raised exception for %s: ' % (_TRANSFER_DATA_HANDLER_NAME, request.ws_resource), e)
-            raise
+        return loop.start(self._converse(request, conversation), '%s from %s' % (
+            request.ws_resource, request.connection.remote_addr))
+
+    async def _converse(self, request, conversation):
+        """What :meth:`transfer_data` does, on the loop."""
+        ws_stream = request.ws_stream
+        try:
+            with _Failures(request):
+                try:
+                    await conversation
+                    if not request.server_terminated:
+                        await ws_stream.close_connection()
+                except Exception as e:
+                    closing = self._closing(e)
+                    if closing is None:
+                        raise
+                    if closing:
+                        await ws_stream.close_connection(*closing)
+        finally:
+            await ws_stream.end()
+
+    def _closing(self, error):
+        """How to close after what a handler raised: arguments, none for no close frame; ``None`` if it is no
+        matter of the protocol's."""
+        if isinstance(error, handshake.AbortedByUserException):
+            self._logger.debug('The handler ends the connection', exc_info=True)
+            return None
+        for kind, closing in _CLOSINGS:
+            if isinstance(error, kind):
+                self._logger.debug('%s', error)
+                return closing
+        return None
 
     def passive_closing_handshake(self, request):
-        """What the handler answers to the client's close: ``(code, reason)``."""
+        """What the handler answers to the client's close: ``(code, reason)``.
+
+        On the loop, what an ``async`` hook gives is to be awaited by the caller.
+        """
         suite = self._handler_suite_map.get(_path_of(request.ws_resource))
         if suite is None:
             return _default_passive_closing_handshake_handler(request)
-        return suite.passive_closing_handshake(request)
+        return self._value(request, suite.passive_closing_handshake(request))
+
+    def _value(self, request, result):
+        """What a hook gave. One that is ``async`` runs on the loop meanwhile; on the loop, it is awaited."""
+        if not isinstance(result, Awaitable) or self._get_loop().is_current():
+            return result
+        return self._get_loop().run(result, 'hook of %s' % request.ws_resource)
+
+    def _get_loop(self):
+        """The loop of the ``async`` handlers; it runs from the first one on."""
+        from mod_pywebsocket._loop import Loop
+        with _LOOP_LOCK:
+            if self._loop is None or self._loop.is_retired:
+                self._loop = Loop()
+            return self._loop
+
+    def _retire_loop(self):
+        """The server has ended: the loop ends with the last connection."""
+        with _LOOP_LOCK:
+            if self._loop is not None:
+                self._loop.retire()
 
     def _suite_of(self, request):
         suite = self.get_handler_suite(request.ws_resource)

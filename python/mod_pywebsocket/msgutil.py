@@ -26,12 +26,12 @@ __all__ = [
 
 def close_connection(request):
     """Closes with 1000 and waits for the peer's answer; see ``Stream.close_connection``."""
-    request.ws_stream.close_connection()
+    return request.ws_stream.close_connection()
 
 
 def send_message(request, payload_data, end=True, binary=False):
     """Sends a message or a fragment of one; see ``Stream.send_message``."""
-    request.ws_stream.send_message(payload_data, end, binary)
+    return request.ws_stream.send_message(payload_data, end, binary)
 
 
 def receive_message(request):
@@ -41,7 +41,7 @@ def receive_message(request):
 
 def send_ping(request, body):
     """Sends a ping; see ``Stream.send_ping``."""
-    request.ws_stream.send_ping(body)
+    return request.ws_stream.send_ping(body)
 
 
 class MessageReceiver(threading.Thread):

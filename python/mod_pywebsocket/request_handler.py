@@ -37,6 +37,8 @@ class WebSocketRequestHandler(_HttpRequestHandler):
     """Serves one connection: one request, and the WebSocket that it may become."""
 
     MessageClass = http_client.HTTPMessage
+    # What an `async` handler still does when this object has done its part: a Future.
+    _conversation = None
     # Frames may follow a head at once, so no file may read ahead.
     rbufsize = 0
 
@@ -112,11 +114,24 @@ class WebSocketRequestHandler(_HttpRequestHandler):
                 self.send_error(e.status)
                 return False
             request._dispatcher = options.dispatcher
-            with _Open(self.server, request):
-                options.dispatcher.transfer_data(request)
+            self._transfer_data(request)
         except handshake.AbortedByUserException as e:
             self._logger.info('The handler ends the connection: %s', e)
         return False
+
+    def _transfer_data(self, request):
+        """The conversation; while it lasts, the server knows the request. An ``async`` one goes on after this."""
+        open_requests = getattr(self.server, '_open_requests', set())
+        open_requests.add(request)
+        request._conversation = None
+        try:
+            self._options.dispatcher.transfer_data(request)
+        finally:
+            if request._conversation is None:
+                open_requests.discard(request)
+        if request._conversation is not None:
+            self._conversation = request._conversation
+            self._conversation.add_done_callback(lambda _: open_requests.discard(request))
 
     def _parse_plain_head(self):
         """What the base class does, for a head without anything unusual about it; whether it is one.
@@ -200,19 +215,3 @@ class WebSocketRequestHandler(_HttpRequestHandler):
             self.run_cgi()
             return None
         return http.server.SimpleHTTPRequestHandler.send_head(self)
-
-
-class _Open:
-    """While a handler talks, its server knows the request."""
-
-    def __init__(self, server, request):
-        self._requests = getattr(server, '_open_requests', None)
-        self._request = request
-
-    def __enter__(self):
-        if self._requests is not None:
-            self._requests.add(self._request)
-
-    def __exit__(self, *_):
-        if self._requests is not None:
-            self._requests.discard(self._request)

@@ -41,6 +41,9 @@ from mod_pywebsocket._stream_exceptions import (
 
 # The longest payload that a frame's header can announce.
 _NO_LIMIT = (1 << 63) - 1
+# What a message may be.
+_KNOWN_KINDS = frozenset((common.OPCODE_TEXT, common.OPCODE_BINARY, common.OPCODE_CLOSE, common.OPCODE_PING,
+                          common.OPCODE_PONG))
 # Codes that a close frame may carry (RFC 6455 7.4): those of the IANA registry, libraries', applications'.
 _CODES_OF_THE_REGISTRY = frozenset((1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014))
 
@@ -104,47 +107,62 @@ class Stream:
         :class:`InvalidFrameException`, :class:`UnsupportedFrameException`, :class:`InvalidUTF8Exception`,
         :class:`MessageTooBigException`.
         """
-        if self._request.client_terminated:
-            raise BadOperationException('the client has closed, so there is nothing more to receive')
-        options = self._options
+        self._check_receivable()
         while True:
-            channel = self._native_channel()
-            if (channel is not None and self._fragmented_opcode is None and options.unmask_receive
-                    and not options.incoming_frame_filters and not options.incoming_message_filters):
-                message = self._receive_plain_message(channel)
-                if message is not None:
-                    return message
-            frame = self._next_frame(channel)
-            if common.is_control_opcode(frame.opcode) and len(frame.payload) > _MAX_CONTROL_PAYLOAD:
-                raise InvalidFrameException(
-                    'the payload of a control frame is %d bytes, 125 are allowed' % len(frame.payload))
-            for frame_filter in self._options.incoming_frame_filters:
-                frame_filter.filter(frame)
-            if frame.rsv1 or frame.rsv2 or frame.rsv3:
-                raise UnsupportedFrameException(
-                    'a reserved bit is set: RSV1 %d, RSV2 %d, RSV3 %d' % (frame.rsv1, frame.rsv2, frame.rsv3))
-            message = self._get_message_from_frame(frame)
+            message = self._take_frame()
             if message is None:
                 continue
-            for message_filter in self._options.incoming_message_filters:
-                message = message_filter.filter(message)
             opcode = self._original_opcode
-            if opcode == common.OPCODE_TEXT:
-                try:
-                    return message.decode('utf-8')
-                except UnicodeDecodeError as e:
-                    raise InvalidUTF8Exception(e)
-            if opcode == common.OPCODE_BINARY:
+            if opcode == common.OPCODE_TEXT or opcode == common.OPCODE_BINARY:
                 return message
             if opcode == common.OPCODE_CLOSE:
                 self._process_close_message(message)
                 return None
             if opcode == common.OPCODE_PING:
                 self._process_ping_message(message)
-            elif opcode == common.OPCODE_PONG:
-                self._process_pong_message(message)
             else:
-                raise UnsupportedFrameException('opcode %d is reserved' % opcode)
+                self._process_pong_message(message)
+
+    def _check_receivable(self):
+        if self._request.client_terminated:
+            raise BadOperationException('the client has closed, so there is nothing more to receive')
+
+    def _take_frame(self):
+        """Waits for one frame: the message that it completes, of the kind ``_original_opcode``, or ``None``."""
+        channel = self._native_channel()
+        options = self._options
+        if channel is not None and self._fragmented_opcode is None and self._is_plain_receiver():
+            message = self._receive_plain_message(channel)
+            if message is not None:
+                return message
+        frame = self._next_frame(channel)
+        if common.is_control_opcode(frame.opcode) and len(frame.payload) > _MAX_CONTROL_PAYLOAD:
+            raise InvalidFrameException(
+                'the payload of a control frame is %d bytes, 125 are allowed' % len(frame.payload))
+        for frame_filter in options.incoming_frame_filters:
+            frame_filter.filter(frame)
+        if frame.rsv1 or frame.rsv2 or frame.rsv3:
+            raise UnsupportedFrameException(
+                'a reserved bit is set: RSV1 %d, RSV2 %d, RSV3 %d' % (frame.rsv1, frame.rsv2, frame.rsv3))
+        message = self._get_message_from_frame(frame)
+        if message is None:
+            return None
+        for message_filter in options.incoming_message_filters:
+            message = message_filter.filter(message)
+        opcode = self._original_opcode
+        if opcode == common.OPCODE_TEXT:
+            try:
+                return message.decode('utf-8')
+            except UnicodeDecodeError as e:
+                raise InvalidUTF8Exception(e)
+        if opcode not in _KNOWN_KINDS:
+            raise UnsupportedFrameException('opcode %d is reserved' % opcode)
+        return message
+
+    def _is_plain_receiver(self):
+        options = self._options
+        return (options.unmask_receive and not options.incoming_frame_filters
+                and not options.incoming_message_filters)
 
     def _native_channel(self):
         """The native connection underneath, when no Python code has a say in what passes."""
@@ -177,10 +195,7 @@ class Stream:
         """The next frame, in one step where it is native."""
         if channel is None or not self._options.unmask_receive:
             return self._receive_frame_as_frame_object()
-        options, utf8 = self._options, None
-        if (self._fragmented_opcode != common.OPCODE_BINARY
-                and not options.incoming_frame_filters and not options.incoming_message_filters):
-            utf8 = self._utf8 = self._utf8 or _linkspan.Utf8()
+        utf8 = self._text_check()
         try:
             parts = channel.receive_frame(self._room(), utf8, self._fragmented_opcode == common.OPCODE_TEXT)
         except ValueError as e:
@@ -195,6 +210,14 @@ class Stream:
         frame = Frame(fin=fin, rsv1=rsv1, rsv2=rsv2, rsv3=rsv3, opcode=opcode, payload=payload)
         frame._is_checked = utf8 is not None
         return frame
+
+    def _text_check(self):
+        """What checks the text that may come next as it arrives; ``None`` where none is to be checked so."""
+        if self._fragmented_opcode == common.OPCODE_BINARY or not self._is_plain_receiver():
+            return None
+        if self._utf8 is None:
+            self._utf8 = _linkspan.Utf8()
+        return self._utf8
 
     def get_last_received_opcode(self):
         """The opcode of what :meth:`receive_message` gave last: 1 text, 2 binary, 8 close."""
@@ -291,6 +314,11 @@ class Stream:
         return message
 
     def _process_close_message(self, message):
+        if self._note_close(message):
+            self._answer_close(message, self._close_answer())
+
+    def _note_close(self, message):
+        """Keeps what the peer's close frame says; whether it is to be answered."""
         request = self._request
         request.client_terminated = True
         if len(message) == 0:
@@ -300,17 +328,23 @@ class Stream:
         else:
             request.ws_close_code, = struct.unpack('!H', message[:2])
             request.ws_close_reason = message[2:].decode('utf-8', 'replace')
-        if request.server_terminated:
-            # The answer to ours.
-            return
-        code, reason = common.STATUS_NORMAL_CLOSURE, ''
-        if hasattr(request, '_dispatcher'):
-            code, reason = request._dispatcher.passive_closing_handshake(request)
-            if code is None and reason:
-                self._logger.warning('The handler closes with a reason but no code; the reason %r is left out', reason)
-                reason = ''
-            elif reason is None:
-                reason = ''
+        # It may be the answer to ours.
+        return not request.server_terminated
+
+    def _close_answer(self):
+        """The code and the reason to answer with, the handler's if it has an opinion."""
+        if hasattr(self._request, '_dispatcher'):
+            return self._request._dispatcher.passive_closing_handshake(self._request)
+        return common.STATUS_NORMAL_CLOSURE, ''
+
+    def _answer_close(self, message, answer):
+        request = self._request
+        code, reason = answer
+        if code is None and reason:
+            self._logger.warning('The handler closes with a reason but no code; the reason %r is left out', reason)
+            reason = ''
+        elif reason is None:
+            reason = ''
         if len(message) >= 2:
             # The handler has seen what came; the answer names the rule that was broken.
             if not _may_be_received(request.ws_close_code):
@@ -323,8 +357,7 @@ class Stream:
         try:
             handler = self._request.on_ping_handler
             if handler:
-                handler(self._request, message)
-                return
+                return handler(self._request, message)
         except AttributeError:
             pass
         self._send_pong(message)
@@ -339,7 +372,7 @@ class Stream:
         try:
             handler = self._request.on_pong_handler
             if handler:
-                handler(self._request, message)
+                return handler(self._request, message)
         except AttributeError:
             pass
 
@@ -352,31 +385,36 @@ class Stream:
         :class:`BadOperationException` after :meth:`close_connection`, and what the connection raises when
         the peer is gone.
         """
+        self._check_sendable(message, binary)
+        channel = self._native_channel()
+        if channel is not None and end and self._is_plain_sender() and isinstance(message, bytes if binary else str):
+            self._send_plain_message(channel.send_frame, message, binary)
+            return
+        with self._sending:
+            self._write(self._build_message(message, end, binary))
+
+    def _check_sendable(self, message, binary):
         if self._request.server_terminated:
             raise BadOperationException('this end has closed, so nothing more can be sent')
         if binary and isinstance(message, str):
             raise BadOperationException('a binary message is bytes, not str')
-        channel = self._native_channel()
-        if channel is not None and end and self._is_plain_sender() and isinstance(message, bytes if binary else str):
-            self._send_plain_message(channel, message, binary)
-            return
-        with self._sending:
-            for message_filter in self._options.outgoing_message_filters:
-                message = message_filter.filter(message, end, binary)
-            try:
-                frame = self._writer.build(message, end, binary)
-            except ValueError as e:
-                raise BadOperationException(e)
-            self._write(frame)
+
+    def _build_message(self, message, end, binary):
+        for message_filter in self._options.outgoing_message_filters:
+            message = message_filter.filter(message, end, binary)
+        try:
+            return self._writer.build(message, end, binary)
+        except ValueError as e:
+            raise BadOperationException(e)
 
     def _is_plain_sender(self):
         options = self._options
         return (self._writer._open is None and not options.mask_send
                 and not options.outgoing_message_filters and not options.outgoing_frame_filters)
 
-    def _send_plain_message(self, channel, message, binary):
+    def _send_plain_message(self, send_frame, message, binary):
         try:
-            channel.send_frame(message, 0x82 if binary else 0x81)
+            return send_frame(message, 0x82 if binary else 0x81)
         except UnicodeEncodeError as e:
             raise BadOperationException(e)
         except Exception as e:
@@ -402,8 +440,13 @@ class Stream:
         not wait, nor does the refusal of a text before its end. Raises
         :class:`ConnectionTerminatedException` when something else than the answer comes.
         """
+        if self._send_close(code, reason, wait_response):
+            self._check_close_answer(self.receive_message())
+
+    def _send_close(self, code, reason, wait_response):
+        """Sends a close frame unless one was sent; whether the peer's is to be waited for."""
         if self._request.server_terminated:
-            return
+            return False
         if code is None:
             if reason is not None and len(reason) > 0:
                 raise BadOperationException('a close without a code has no reason')
@@ -411,10 +454,12 @@ class Stream:
         elif not isinstance(reason, (str, bytes)):
             raise BadOperationException('a close reason is a str, not %s' % type(reason).__name__)
         self._send_closing_handshake(code, reason)
-        if code in (common.STATUS_GOING_AWAY, common.STATUS_PROTOCOL_ERROR) or not wait_response or self._is_cut:
-            return
+        return bool(wait_response) and not self._is_cut and code not in (
+            common.STATUS_GOING_AWAY, common.STATUS_PROTOCOL_ERROR)
+
+    def _check_close_answer(self, message):
         # A peer in the middle of something may send it first; the original takes that for a failure too.
-        if self.receive_message() is not None:
+        if message is not None:
             raise ConnectionTerminatedException('the peer sent a message instead of its close frame')
 
     def _send_closing_handshake(self, code, reason):

@@ -10,7 +10,7 @@ import traceback
 from http.server import HTTPServer
 
 from linkspan import _linkspan
-from mod_pywebsocket import _listening, _workers, dispatch, util
+from mod_pywebsocket import _listening, _workers, dispatch, handshake, util
 from mod_pywebsocket.request_handler import WebSocketRequestHandler
 
 # What follows a line of the map file's two words is an error.
@@ -157,15 +157,43 @@ class WebSocketServer(socketserver.ThreadingMixIn, HTTPServer):
                 wait(poll_interval)
         finally:
             front.close()
+            # Open connections stay, and it with them.
+            retire = getattr(self.websocket_server_options.dispatcher, '_retire_loop', None)
+            if retire is not None:
+                retire()
 
     def _serve_channel(self, channel):
         client_address = channel.getpeername()
+        conversation = None
         try:
-            self.RequestHandlerClass(channel, client_address, self)
+            handler = self.RequestHandlerClass(channel, client_address, self)
+            conversation = getattr(handler, '_conversation', None)
         except Exception:
             self.handle_error(channel, client_address)
         finally:
+            if conversation is None:
+                self.shutdown_request(channel)
+        if conversation is not None:
+            # This thread is free for others.
+            conversation.add_done_callback(lambda ended: self._end_conversation(ended, channel, client_address))
+
+    def _end_conversation(self, conversation, channel, client_address):
+        try:
+            self._conclude(conversation)
+        except BaseException:
+            self.handle_error(channel, client_address)
+        finally:
             self.shutdown_request(channel)
+
+    def _conclude(self, conversation):
+        """Waits for the end of an ``async`` handler, and raises what its caller would have seen."""
+        try:
+            conversation.result()
+        except handshake.AbortedByUserException as e:
+            self._logger.info('The handler ends the connection: %s', e)
+        except SystemExit:
+            # It ends no more than the handler.
+            pass
 
     def _serve_step_by_step(self, poll_interval):
         poll = select.poll()
@@ -206,7 +234,10 @@ class WebSocketServer(socketserver.ThreadingMixIn, HTTPServer):
             return
         channel = _linkspan.Channel(request.fileno(), self._tls())
         try:
-            self.RequestHandlerClass(channel, client_address, self)
+            handler = self.RequestHandlerClass(channel, client_address, self)
+            conversation = getattr(handler, '_conversation', None)
+            if conversation is not None:
+                self._conclude(conversation)
             channel.shutdown(socket.SHUT_WR)
         finally:
             channel.close()

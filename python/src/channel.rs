@@ -1,6 +1,8 @@
 //! [`Channel`]: one connection of the server, raw bytes and plain messages, for Python threads that wait.
 
+use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice};
+use std::mem;
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::IntoRawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,6 +16,7 @@ use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
 use pyo3::types::{IntoPyDict, PyBytes, PyString};
 
+use crate::ahead::Ahead;
 use crate::baton;
 use crate::buffers::{self, Payload};
 use crate::errors;
@@ -21,6 +24,7 @@ use crate::inbox::Inbox;
 use crate::tls::ServerTls;
 use crate::traffic::Traffic;
 use crate::utf8::Utf8;
+use crate::watch::Watch;
 use crate::wire::{Wait, Wire};
 
 /// Longer writes let other threads run meanwhile.
@@ -35,10 +39,11 @@ const PIECE_BYTES: usize = 128 << 10;
 pub(crate) struct Channel {
     wire: Wire,
     inbox: Mutex<Inbox>,
-    /// Who has it writes. What an offer could not write whole leaves before anything else.
-    writing: Mutex<Vec<u8>>,
+    /// Who has it writes. What was posted, or the end of an offer, leaves before anything else.
+    writing: Mutex<VecDeque<u8>>,
     received: Traffic,
     sent: Traffic,
+    ahead: Mutex<Ahead>,
     is_cut: AtomicBool,
     peer: Peer,
 }
@@ -56,6 +61,7 @@ impl Channel {
             writing: Mutex::default(),
             received: Traffic::default(),
             sent: Traffic::default(),
+            ahead: Mutex::default(),
             is_cut: AtomicBool::new(false),
             peer,
         })
@@ -81,10 +87,12 @@ impl Channel {
     }
 
     fn write_all(&self, py: Python<'_>, slices: &mut [IoSlice<'_>]) -> PyResult<()> {
-        let mut rest = self.writing.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner);
-        if !rest.is_empty() {
-            baton::wait(py, || self.wire.write_all(&mut [IoSlice::new(&rest)])).map_err(errors::io)?;
-            rest.clear();
+        let mut posted = self.writing.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner);
+        if !posted.is_empty() {
+            let posted = mem::take(&mut *posted);
+            let (front, back) = posted.as_slices();
+            baton::wait(py, || self.wire.write_all(&mut [IoSlice::new(front), IoSlice::new(back)]))
+                .map_err(errors::io)?;
         }
         let mut slices = slices;
         let total: usize = slices.iter().map(|slice| slice.len()).sum();
@@ -96,6 +104,33 @@ impl Channel {
             IoSlice::advance_slices(&mut slices, written);
         }
         baton::wait(py, || self.wire.write_all(slices)).map_err(errors::io)
+    }
+
+    /// Sends what goes without waiting and keeps the rest, behind what is kept already. Whether something is.
+    fn post_all(&self, py: Python<'_>, slices: &[IoSlice<'_>]) -> PyResult<bool> {
+        let mut posted = self.writing.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner);
+        let mut gone = if posted.is_empty() { self.wire.try_write(slices).map_err(errors::io)? } else { 0 };
+        for slice in slices {
+            let skipped = gone.min(slice.len());
+            posted.extend(&slice[skipped..]);
+            gone -= skipped;
+        }
+        self.send_posted(&mut posted).map_err(errors::io)
+    }
+
+    fn send_posted(&self, posted: &mut VecDeque<u8>) -> io::Result<bool> {
+        while !posted.is_empty() {
+            let (front, back) = posted.as_slices();
+            match self.wire.try_write(&[IoSlice::new(front), IoSlice::new(back)]) {
+                Ok(0) => return Ok(true),
+                Ok(written) => drop(posted.drain(..written)),
+                Err(error) => {
+                    posted.clear();
+                    return Err(error);
+                }
+            }
+        }
+        Ok(!self.wire.try_flush()?)
     }
 
     /// Takes a frame's payload, unmasked: from the inbox when all of it is there, else as it arrives. With
@@ -227,17 +262,17 @@ impl Channel {
     /// Sends `data` if that goes without waiting and nobody else is sending. Whether it went; the end of what
     /// went in part leaves before anything else.
     fn offer(&self, data: &Bound<'_, PyBytes>) -> bool {
-        let Ok(mut rest) = self.writing.try_lock() else { return false };
-        if !rest.is_empty() {
-            let written = self.wire.try_write(&[IoSlice::new(&rest)]).unwrap_or(0);
-            rest.drain(..written);
-            if !rest.is_empty() {
+        let Ok(mut posted) = self.writing.try_lock() else { return false };
+        if !posted.is_empty() {
+            // What fails will fail whoever writes next.
+            let _ = self.send_posted(&mut posted);
+            if !posted.is_empty() {
                 return false;
             }
         }
         let data = data.as_bytes();
         let Ok(written @ 1..) = self.wire.try_write(&[IoSlice::new(data)]) else { return false };
-        rest.extend_from_slice(&data[written..]);
+        posted.extend(&data[written..]);
         self.wire.try_flush().is_ok()
     }
 
@@ -362,14 +397,71 @@ impl Channel {
     /// Raises `UnicodeEncodeError` for a `str` with half a surrogate pair, and `OSError`.
     fn send_frame(&self, py: Python<'_>, message: &Bound<'_, PyAny>, first: u8) -> PyResult<()> {
         let payload = Payload::of_message(message)?;
-        let bytes = payload.as_bytes();
-        let mut head = [0; MAX_HEADER_BYTES];
-        let header = Header { fin: true, reserved: 0, opcode: OpCode::Binary, mask: None, length: bytes.len() as u64 };
-        let size = header.write(&mut head);
-        head[0] = first;
-        self.write_all(py, &mut [IoSlice::new(&head[..size]), IoSlice::new(bytes)])?;
-        self.sent.add(bytes.len());
+        let (head, size) = frame_head(first, payload.as_bytes());
+        self.write_all(py, &mut [IoSlice::new(&head[..size]), IoSlice::new(payload.as_bytes())])?;
+        self.sent.add(payload.as_bytes().len());
         Ok(())
+    }
+
+    // The same for a loop of events, which never waits here.
+
+    /// Whether the next frame can be received without waiting: all of it has come, or enough of it to refuse
+    /// it, or the stream has ended. With `reads`, what has come is read first. The arguments are those of
+    /// `receive_frame`, which comes next.
+    #[pyo3(signature = (max_bytes, utf8, continues, reads))]
+    fn poll_frame(
+        &self,
+        py: Python<'_>,
+        max_bytes: u64,
+        utf8: Option<&Utf8>,
+        continues: bool,
+        mut reads: bool,
+    ) -> PyResult<bool> {
+        let mut inbox = self.inbox.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner);
+        let mut ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = utf8.map(|utf8| if continues { utf8.so_far() } else { Default::default() });
+        loop {
+            if ahead.is_ready(inbox.bytes(), max_bytes, text.as_ref(), continues) {
+                return Ok(true);
+            }
+            if !reads && !self.wire.has_buffered() {
+                return Ok(false);
+            }
+            // A peer that sends without end gets one read of a plain connection, then others have their turn.
+            reads = false;
+            match inbox.try_fill(&self.wire) {
+                Ok(Some(0)) => return Ok(true),
+                Ok(Some(_)) => {}
+                Ok(None) => return Ok(false),
+                Err(error) => return Err(errors::io(error)),
+            }
+        }
+    }
+
+    /// Sends what of `data` goes without waiting; `flush` sends the rest. Whether there is one.
+    fn post(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<bool> {
+        let payload = Payload::of_bytes(data)?;
+        self.post_all(py, &[IoSlice::new(payload.as_bytes())])
+    }
+
+    /// As `post`, with the arguments of `send_frame`.
+    fn post_frame(&self, py: Python<'_>, message: &Bound<'_, PyAny>, first: u8) -> PyResult<bool> {
+        let payload = Payload::of_message(message)?;
+        let (head, size) = frame_head(first, payload.as_bytes());
+        let has_rest = self.post_all(py, &[IoSlice::new(&head[..size]), IoSlice::new(payload.as_bytes())])?;
+        self.sent.add(payload.as_bytes().len());
+        Ok(has_rest)
+    }
+
+    /// Sends what goes now of what was posted. Whether something is left.
+    fn flush(&self, py: Python<'_>) -> PyResult<bool> {
+        let mut posted = self.writing.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner);
+        self.send_posted(&mut posted).map_err(errors::io)
+    }
+
+    /// The descriptor, to be watched: writable while something posted is left, readable for `poll_frame`.
+    fn watch(&self) -> PyResult<Watch> {
+        self.wire.watch().map(Watch::new).map_err(errors::io)
     }
 
     // What else of a socket servers and handlers use.
@@ -449,6 +541,15 @@ impl Channel {
         let arguments = [("fileno", fd)].into_py_dict(py)?;
         py.import(intern!(py, "socket"))?.call_method(intern!(py, "socket"), (), Some(&arguments))
     }
+}
+
+/// The header of one unmasked frame and its size.
+fn frame_head(first: u8, payload: &[u8]) -> ([u8; MAX_HEADER_BYTES], usize) {
+    let mut head = [0; MAX_HEADER_BYTES];
+    let header = Header { fin: true, reserved: 0, opcode: OpCode::Binary, mask: None, length: payload.len() as u64 };
+    let size = header.write(&mut head);
+    head[0] = first;
+    (head, size)
 }
 
 fn message<'py>(py: Python<'py>, payload: &[u8], is_text: bool) -> PyResult<Bound<'py, PyAny>> {

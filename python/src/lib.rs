@@ -1,5 +1,6 @@
 //! The native half of the Python wheel: `linkspan._linkspan`. This file is the module's table of contents.
 
+mod ahead;
 mod baton;
 mod buffers;
 mod channel;
@@ -9,6 +10,7 @@ mod inbox;
 mod tls;
 mod traffic;
 mod utf8;
+mod watch;
 mod wire;
 
 /// Native code under `linkspan` and `mod_pywebsocket`; the names may change with each release.
@@ -24,6 +26,8 @@ mod _linkspan {
     use super::tls::ServerTls;
     #[pymodule_export]
     use super::utf8::Utf8;
+    #[pymodule_export]
+    use super::watch::Watch;
 
     #[pymodule_export]
     #[allow(non_upper_case_globals)]

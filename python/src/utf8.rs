@@ -20,6 +20,11 @@ impl Utf8 {
         self.check(|text| text.push(piece).is_ok())
     }
 
+    /// What is checked so far, to go on elsewhere.
+    pub(crate) fn so_far(&self) -> utf8::Utf8 {
+        self.text.lock().unwrap_or_else(PoisonError::into_inner).clone().unwrap_or_default()
+    }
+
     fn check(&self, mut look: impl FnMut(&mut utf8::Utf8) -> bool) -> bool {
         let mut text = self.text.lock().unwrap_or_else(PoisonError::into_inner);
         let is_good = text.as_mut().is_some_and(&mut look);

@@ -31,6 +31,15 @@ enum Stream {
     Other { transport: Mutex<Transport>, fd: OwnedFd },
 }
 
+/// The descriptor of a connection, kept open for somebody who waits on it elsewhere.
+pub(crate) struct Watched(Arc<Stream>);
+
+impl Watched {
+    pub(crate) fn fileno(&self) -> RawFd {
+        self.0.fd().as_raw_fd()
+    }
+}
+
 /// What a wait is for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wait {
@@ -210,6 +219,19 @@ impl Wire {
     /// The number of the descriptor; -1 when it is closed.
     pub(crate) fn fileno(&self) -> RawFd {
         self.stream().map_or(-1, |stream| stream.fd().as_raw_fd())
+    }
+
+    /// Keeps the descriptor open; when the connection is closed meanwhile, it becomes readable.
+    pub(crate) fn watch(&self) -> io::Result<Watched> {
+        self.stream().map(Watched)
+    }
+
+    /// Whether a read may bring bytes though the socket stays silent.
+    pub(crate) fn has_buffered(&self) -> bool {
+        self.stream().is_ok_and(|stream| match &*stream {
+            Stream::Plain(_) => false,
+            Stream::Other { transport, .. } => lock(transport).has_buffered_plaintext(),
+        })
     }
 
     /// A second descriptor of the same socket.

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 import signal
 import socket
 import ssl
@@ -205,14 +206,22 @@ def start(tmp_path):
             server.stop()
 
 
-def serve_module(handlers, *options):
-    """A fixture for a whole test module: one server with these handlers."""
+def as_async(source):
+    """The same handler with ``async`` hooks."""
+    source = re.sub(r'^def web_socket_', 'async def web_socket_', source, flags=re.MULTILINE)
+    # What a lambda gives is awaited by who calls it.
+    return re.sub(r'(?<!body: )((request\.ws_stream|msgutil)\.(receive|send|close)_(message|ping|connection)\()',
+                  r'await \1', source)
 
-    @pytest.fixture(scope='module')
-    def server(tmp_path_factory):
+
+def serve_module(handlers, *options, also_async=False):
+    """A fixture for a whole test module: one server with these handlers, then perhaps one with them as async."""
+
+    @pytest.fixture(scope='module', params=['sync', 'async'] if also_async else ['sync'])
+    def server(request, tmp_path_factory):
         directory = tmp_path_factory.mktemp('handlers')
         for name, source in handlers.items():
-            (directory / (name + '_wsh.py')).write_text(source)
+            (directory / (name + '_wsh.py')).write_text(as_async(source) if request.param == 'async' else source)
         server = Server(directory, *options)
         yield server
         server.stop()

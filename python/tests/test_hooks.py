@@ -98,13 +98,6 @@ def web_socket_transfer_data(request):
             'end', opcode=common.OPCODE_CONTINUATION))
         request.ws_stream._send_pong(b'pong')
         request.ws_stream._write(util.pack_byte(0x82) + util.pack_byte(1) + b'x')
-    if what == 'by-hand':
-        opcode, payload, final, rsv1, rsv2, rsv3 = request.ws_stream._receive_frame()
-        request.ws_stream.send_message('%d %r %d' % (opcode, payload, final))
-        request.ws_stream.send_message(repr(request.ws_stream.receive_message()))
-        frame = request.ws_stream._receive_frame_as_frame_object()
-        request.ws_stream.send_message('%d %r' % (frame.opcode, frame.payload))
-        request.ws_stream.send_message(repr(request.connection.read(3)))
 '''
 
 PASSIVE = '''
@@ -134,7 +127,20 @@ def web_socket_passive_closing_handshake(request):
     return eval(what.replace('%20', ' '))
 '''
 
-server = serve_module({'handshake': HANDSHAKE, 'transfer': TRANSFER, 'passive': PASSIVE})
+BY_HAND = '''
+def web_socket_do_extra_handshake(request):
+    pass
+
+def web_socket_transfer_data(request):
+    opcode, payload, final, rsv1, rsv2, rsv3 = request.ws_stream._receive_frame()
+    request.ws_stream.send_message('%d %r %d' % (opcode, payload, final))
+    request.ws_stream.send_message(repr(request.ws_stream.receive_message()))
+    frame = request.ws_stream._receive_frame_as_frame_object()
+    request.ws_stream.send_message('%d %r' % (frame.opcode, frame.payload))
+    request.ws_stream.send_message(repr(request.connection.read(3)))
+'''
+
+server = serve_module({'handshake': HANDSHAKE, 'transfer': TRANSFER, 'passive': PASSIVE}, also_async=True)
 
 
 @pytest.mark.parametrize('what, answer', [
@@ -226,9 +232,9 @@ def test_frames_by_hand_arrive_as_they_are(server):
     assert frames == [(0x81, b'hi'), (0x01, b'part'), (0x80, b'end'), (0x8a, b'pong'), (0x82, b'x')]
 
 
-def test_frames_messages_and_bytes_can_be_read_in_turn(server):
-    with server.connect() as client:
-        client.upgrade('/transfer?by-hand')
+def test_frames_messages_and_bytes_can_be_read_in_turn(start):
+    with start({'by_hand': BY_HAND}).connect() as client:
+        client.upgrade('/by_hand')
         client.send(text('one') + text('two') + masked(0x8f, b'three') + b'raw')
         assert [client.read_frame()[1] for _ in range(4)] == [b"1 b'one' 1", b"'two'", b"15 b'three'", b"b'raw'"]
 

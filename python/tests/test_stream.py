@@ -10,7 +10,9 @@ from conftest import close, masked, text
 
 from linkspan._linkspan import Channel
 from mod_pywebsocket import common, extensions, msgutil, stream
+from mod_pywebsocket._async_stream import AsyncStream
 from mod_pywebsocket._connection import _StandaloneConnection
+from mod_pywebsocket._loop import Loop
 from mod_pywebsocket.stream import Stream, StreamOptions
 
 
@@ -43,10 +45,20 @@ class Subclassed(Stream):
     pass
 
 
-@pytest.fixture(params=['python', 'native'])
-def make(request):
-    """``make(bytes from the client)``: a request, and a function that gives what it has sent."""
-    sockets, senders = [], []
+@pytest.fixture(scope='module')
+def loop():
+    loop = Loop()
+    yield loop
+    loop.retire()
+
+
+@pytest.fixture(params=['python', 'native', 'async'])
+def make(request, loop):
+    """``make(bytes from the client)``: a request, and a function that gives what it has sent.
+
+    An async stream lives on a loop; here it is used from another thread, where its methods wait.
+    """
+    sockets, senders, streams = [], [], []
 
     def make_request(data=b'', options=None):
         if request.param == 'python':
@@ -69,6 +81,11 @@ def make(request):
         senders.append(threading.Thread(target=send))
         senders[-1].start()
 
+        if request.param == 'async':
+            made.is_https = lambda: False
+            made.ws_stream = AsyncStream(made.ws_stream, loop)
+            streams.append(made.ws_stream)
+
         def sent():
             Handler.request.shutdown(socket.SHUT_WR)
             return theirs.makefile('rb').read()
@@ -76,6 +93,8 @@ def make(request):
         return made, sent
 
     yield make_request
+    for made in streams:
+        loop.run(made.end(), 'the end')
     for sender in senders:
         sender.join()
     for sock in sockets:
@@ -181,6 +200,7 @@ def test_a_length_need_not_be_in_its_shortest_form(make):
     assert request.ws_stream.receive_message() == b'bc'
 
 
+@pytest.mark.parametrize('make', ['python', 'native'], indirect=True)
 def test_frames_and_messages_share_one_state(make):
     request, _ = make(text('one', fin=False) + masked(0x80, b'!') + text('two') + masked(0x82, b'three') + b'rest')
     frame = request.ws_stream._receive_frame_as_frame_object()
@@ -425,6 +445,7 @@ def test_a_client_masks(make):
     assert bytes(a ^ b for a, b in zip(answer[6:], answer[2:6])) == b'hi'
 
 
+@pytest.mark.parametrize('make', ['python', 'native'], indirect=True)
 def test_a_replaced_connection_is_used(make):
     request, sent = make(text('native'))
     own = request.connection
@@ -437,6 +458,7 @@ def test_a_replaced_connection_is_used(make):
     assert sent() == b''
 
 
+@pytest.mark.parametrize('make', ['python', 'native'], indirect=True)
 def test_a_replaced_method_is_used(make):
     request, sent = make(text('a') + text('b'))
     written, read = [], request.connection.read
@@ -451,6 +473,7 @@ def test_a_replaced_method_is_used(make):
     assert written == [b'\x81\x01c'] and sent() == b''
 
 
+@pytest.mark.parametrize('make', ['python', 'native'], indirect=True)
 def test_a_wrapper_of_the_connection_is_used(make):
     request, sent = make(text('a'))
 
@@ -470,6 +493,7 @@ def test_a_wrapper_of_the_connection_is_used(make):
     assert sent() == b'<\x81\x01b>'
 
 
+@pytest.mark.parametrize('make', ['python', 'native'], indirect=True)
 def test_a_subclass_has_its_say(make):
     request, _ = make(text('a'))
 
@@ -480,6 +504,24 @@ def test_a_subclass_has_its_say(make):
 
     request.ws_stream = Loud(request, StreamOptions())
     assert request.ws_stream.receive_message() == 'A'
+
+
+@pytest.mark.parametrize('make', ['async'], indirect=True)
+def test_an_async_stream_wants_the_servers_own_connection(make, loop):
+    request = Request(PythonConnection(text('mine')))
+    with pytest.raises(TypeError, match='an async handler needs the connection of our own server'):
+        AsyncStream(request.ws_stream, loop)
+
+    request, sent = make(text('native'))
+    own, request.connection = request.connection, request.connection.__class__
+    for verb in (request.ws_stream.receive_message, lambda: request.ws_stream.send_message('lost')):
+        with pytest.raises(TypeError, match='an async handler needs the connection of our own server'):
+            verb()
+    request.connection = own
+    request.connection.write = print
+    with pytest.raises(TypeError, match='an async handler needs the connection of our own server'):
+        request.ws_stream.receive_message()
+    assert sent() == b''
 
 
 def test_an_error_of_sending_names_the_peer_and_stays_what_it_is():

@@ -49,17 +49,22 @@ class WebSocketServer(socketserver.ThreadingMixIn, HTTPServer):
     # Two servers never share a port unseen.
     allow_reuse_port = False
 
+    def __new__(cls, *_, **__):
+        server = super().__new__(cls)
+        # Not in the constructor, which some subclasses do without.
+        server._open_requests = set()
+        server._server_tls = None
+        server._shutdown_wanted = False
+        # Whether a connection is half accepted, so that no signal may come between.
+        server._is_accepting = False
+        server._is_served = threading.Event()
+        server._is_served.set()
+        return server
+
     def __init__(self, options):
         self._logger = util.get_class_logger(self)
         self.websocket_server_options = options
         self.request_queue_size = options.request_queue_size
-        self._open_requests = set()
-        self._server_tls = None
-        self._shutdown_wanted = False
-        # Whether a connection is half accepted, so that no signal may come between.
-        self._is_accepting = False
-        self._is_served = threading.Event()
-        self._is_served.set()
 
         options.dispatcher = dispatch.Dispatcher(
             options.websock_handlers, options.scan_dir, options.allow_handlers_outside_root_dir,

@@ -5,38 +5,10 @@ import socket
 import threading
 
 import pytest
-from conftest import ECHO, PATIENCE, Client, head, text
+from conftest import PATIENCE, Client, head, text
 
 from mod_pywebsocket import standalone
 from mod_pywebsocket.websocket_server import WebSocketServer
-
-
-@pytest.fixture
-def embed(tmp_path):
-    """``embed(class, **options)``: that server, running in a thread."""
-    running = []
-    (tmp_path / 'echo_wsh.py').write_text(ECHO)
-
-    def embed_server(server_class=WebSocketServer, **changes):
-        options, rest = standalone._parse_args_and_config(
-            ['-p', '0', '-H', '127.0.0.1', '-w', str(tmp_path), '-d', str(tmp_path)])
-        assert rest == []
-        options.cgi_directories = []
-        options.is_executable_method = None
-        for name, value in changes.items():
-            setattr(options, name, value)
-        server = server_class(options)
-        thread = threading.Thread(target=server.serve_forever, kwargs={'poll_interval': 0.01})
-        thread.start()
-        running.append((server, thread))
-        return server
-
-    yield embed_server
-    for server, thread in running:
-        server.shutdown()
-        server.server_close()
-        thread.join(PATIENCE)
-        assert not thread.is_alive()
 
 
 def connect(server):

@@ -8,7 +8,7 @@ import ssl
 import threading
 
 import pytest
-from conftest import ECHO, PATIENCE, Client, head, text
+from conftest import ECHO, PATIENCE, Client, close, head, text
 
 from mod_pywebsocket import dispatch, standalone, util
 from mod_pywebsocket.request_handler import WebSocketRequestHandler
@@ -23,8 +23,9 @@ def connect(port, context=None):
 def echoes(port, resource='/echo', context=None):
     with connect(port, context) as client:
         client.upgrade(resource)
-        client.send(text('hi'))
-        return client.read_frame() == (0x81, b'hi')
+        client.send(text('hi') + close(1000))
+        # At the end of the connection its handler has ended.
+        return client.read_all() == b'\x81\x02hi\x88\x02\x03\xe8'
 
 
 @contextlib.contextmanager
@@ -122,7 +123,7 @@ def greets(port):
     with connect(port) as client:
         client.upgrade('/greeting')
         said = client.read_frame()
-        client.send(b'\x88\x80\0\0\0\0')
+        client.send(close())
         return said == (0x81, b'hello') and client.read_frame() == (0x88, b'\x0b\xb8over')
 
 
@@ -232,10 +233,8 @@ def test_a_step_may_be_overridden(embed, name, tmp_path):
     for _ in range(2):
         with connect(server.server_port) as client:
             client.upgrade()
-            client.send(text('hi') + b'\x88\x80\0\0\0\0')
-            assert client.read_frame() == (0x81, b'hi')
-            assert client.read_frame() == (0x88, b'\x03\xe8')
-            assert client.read_all() == b''
+            client.send(text('hi') + close())
+            assert client.read_all() == b'\x81\x02hi\x88\x02\x03\xe8'
     if name == 'handle_error':
         with connect(server.server_port) as client:
             client.upgrade('/fails')

@@ -2,7 +2,7 @@
 
 from typing import Tuple
 
-from mod_pywebsocket import Request, common, extensions, handshake, msgutil, stream, util
+from mod_pywebsocket import AsyncRequest, Request, common, extensions, handshake, msgutil, stream, util
 from mod_pywebsocket.handshake import hybi
 
 
@@ -43,3 +43,15 @@ def web_socket_transfer_data(request: Request) -> None:
 
 def web_socket_passive_closing_handshake(request: Request) -> Tuple[int, str]:
     return request.ws_close_code, request.ws_close_reason  # error: either may be None
+
+
+async def in_an_async_handler(request: AsyncRequest) -> None:
+    request.ws_stream.send_message('text')  # error: not awaited
+    await request.ws_stream.send_message(b'bytes')  # error: bytes need binary=True
+    message = request.ws_stream.receive_message()
+    message.upper()  # error: not awaited
+    msgutil.MessageSender(request)  # error: a thread is for handlers without async
+
+
+def in_a_handler(request: Request) -> None:
+    in_an_async_handler(request)  # error: neither awaited nor async

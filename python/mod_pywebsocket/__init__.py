@@ -131,3 +131,7 @@ class Request:
     def is_https(self):
         """Whether the connection is encrypted."""
         return self._use_tls
+
+
+# The same requests; what differs is that the methods of `ws_stream` are awaited.
+AsyncRequest = Request

@@ -2,6 +2,7 @@ from collections.abc import Callable
 from http.client import HTTPMessage
 from typing import Any
 
+from mod_pywebsocket._async_stream import AsyncStream
 from mod_pywebsocket._connection import _StandaloneConnection
 from mod_pywebsocket.common import ExtensionParameter
 from mod_pywebsocket.dispatch import Dispatcher
@@ -9,7 +10,7 @@ from mod_pywebsocket.extensions import ExtensionProcessorInterface
 from mod_pywebsocket.request_handler import WebSocketRequestHandler
 from mod_pywebsocket.stream import Stream
 
-class Request:
+class _Request:
     # Always.
     connection: _StandaloneConnection
     headers_in: HTTPMessage
@@ -42,7 +43,6 @@ class Request:
     extra_headers: list[tuple[str, str]]
 
     # From the answer on: not in `web_socket_do_extra_handshake`.
-    ws_stream: Stream
     ws_extensions: list[ExtensionParameter] | None
     client_terminated: bool
     server_terminated: bool
@@ -51,3 +51,10 @@ class Request:
     # Where the handler has set them. The first argument is the request.
     on_ping_handler: Callable[[Any, bytes], object] | None
     on_pong_handler: Callable[[Any, bytes], object] | None
+
+class Request(_Request):
+    ws_stream: Stream
+
+# The same class; what it has for a stream depends on the handler.
+class AsyncRequest(_Request):
+    ws_stream: AsyncStream

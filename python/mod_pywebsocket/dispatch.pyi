@@ -16,7 +16,7 @@ class _Suite(Protocol):
     @property
     def transfer_data(self) -> Callable[[Any], Any]: ...
     @property
-    def passive_closing_handshake(self) -> Callable[[Any], tuple[int | None, str | None]]: ...
+    def passive_closing_handshake(self) -> Callable[[Any], Any]: ...
 
 class DispatchException(Exception):
     status: int
@@ -31,13 +31,13 @@ def _enumerate_handler_file_paths(directory: str) -> Iterator[str]: ...
 class _HandlerSuite:
     do_extra_handshake: Callable[[Any], Any]
     transfer_data: Callable[[Any], Any]
-    passive_closing_handshake: Callable[[Any], tuple[int | None, str | None]]
+    passive_closing_handshake: Callable[[Any], Any]
 
     def __init__(
         self,
         do_extra_handshake: Callable[[Any], Any],
         transfer_data: Callable[[Any], Any],
-        passive_closing_handshake: Callable[[Any], tuple[int | None, str | None]],
+        passive_closing_handshake: Callable[[Any], Any],
     ) -> None: ...
 
 def _source_handler_file(handler_definition: str, path: str | None = None) -> _HandlerSuite: ...

@@ -1,8 +1,9 @@
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from queue import Queue
-from typing import Literal, Protocol, overload
+from typing import Any, Literal, Protocol, overload
 
+from mod_pywebsocket._async_stream import AsyncStream
 from mod_pywebsocket._stream_exceptions import (
     BadOperationException as BadOperationException,
     ConnectionTerminatedException as ConnectionTerminatedException,
@@ -18,6 +19,11 @@ class _Request(Protocol):
     @property
     def ws_stream(self) -> Stream: ...
 
+# That of an `async` handler.
+class _AsyncRequest(Protocol):
+    @property
+    def ws_stream(self) -> AsyncStream: ...
+
 __all__ = [
     'BadOperationException',
     'ConnectionTerminatedException',
@@ -31,7 +37,10 @@ __all__ = [
     'send_ping',
 ]
 
+@overload
 def close_connection(request: _Request) -> None: ...
+@overload
+def close_connection(request: _AsyncRequest) -> Coroutine[Any, Any, None]: ...
 @overload
 def send_message(
     request: _Request, payload_data: str, end: bool = True, binary: Literal[False] = False
@@ -40,8 +49,26 @@ def send_message(
 def send_message(request: _Request, payload_data: str | _Bytes, end: bool = True, *, binary: bool) -> None: ...
 @overload
 def send_message(request: _Request, payload_data: str | _Bytes, end: bool, binary: bool) -> None: ...
+@overload
+def send_message(
+    request: _AsyncRequest, payload_data: str, end: bool = True, binary: Literal[False] = False
+) -> Coroutine[Any, Any, None]: ...
+@overload
+def send_message(
+    request: _AsyncRequest, payload_data: str | _Bytes, end: bool = True, *, binary: bool
+) -> Coroutine[Any, Any, None]: ...
+@overload
+def send_message(
+    request: _AsyncRequest, payload_data: str | _Bytes, end: bool, binary: bool
+) -> Coroutine[Any, Any, None]: ...
+@overload
 def receive_message(request: _Request) -> str | bytes | None: ...
+@overload
+def receive_message(request: _AsyncRequest) -> Coroutine[Any, Any, str | bytes | None]: ...
+@overload
 def send_ping(request: _Request, body: str | bytes) -> None: ...
+@overload
+def send_ping(request: _AsyncRequest, body: str | bytes) -> Coroutine[Any, Any, None]: ...
 
 class MessageReceiver(threading.Thread):
     _request: _Request

@@ -3,4 +3,4 @@
 ``help(mod_pywebsocket)`` says how handlers are written, run and tested.
 """
 
-from mod_pywebsocket import Request
+from mod_pywebsocket import AsyncRequest, Request

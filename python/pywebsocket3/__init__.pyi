@@ -1,1 +1,1 @@
-from mod_pywebsocket import Request as Request
+from mod_pywebsocket import AsyncRequest as AsyncRequest, Request as Request

@@ -1,0 +1,26 @@
+from collections.abc import Coroutine
+from typing import Any, Literal, overload
+
+from mod_pywebsocket.stream import Stream
+
+_Bytes = bytes | bytearray | memoryview
+
+# What is awaited by a handler. On another thread the same methods wait, as those of `Stream` do.
+class AsyncStream:
+    def __init__(self, stream: Stream, loop: Any) -> None: ...
+    def receive_message(self) -> Coroutine[Any, Any, str | bytes | None]: ...
+    def get_last_received_opcode(self) -> int | None: ...
+    @overload
+    def send_message(
+        self, message: str, end: bool = True, binary: Literal[False] = False
+    ) -> Coroutine[Any, Any, None]: ...
+    @overload
+    def send_message(
+        self, message: str | _Bytes, end: bool = True, *, binary: bool
+    ) -> Coroutine[Any, Any, None]: ...
+    @overload
+    def send_message(self, message: str | _Bytes, end: bool, binary: bool) -> Coroutine[Any, Any, None]: ...
+    def send_ping(self, body: str | bytes, binary: bool = False) -> Coroutine[Any, Any, None]: ...
+    def close_connection(
+        self, code: int | None = 1000, reason: str | None = '', wait_response: bool = True
+    ) -> Coroutine[Any, Any, None]: ...

@@ -34,7 +34,7 @@ def __getattr__(name):
 
 def _build_option_parser():
     parser = argparse.ArgumentParser(
-        prog='standalone', description='Serves WebSocket handlers (*_wsh.py) and files.')
+        prog='standalone', description='Serves WebSocket handlers (*_wsh.py) and files.', formatter_class=_help_formatter)
 
     def add(*names, **settings):
         parser.add_argument(*names, **settings)
@@ -100,9 +100,18 @@ def _build_option_parser():
     return parser
 
 
+def _help_formatter(prog):
+    # One is made for each option, and without a width it would import half of what is slow to import.
+    try:
+        columns = os.get_terminal_size().columns
+    except OSError:
+        columns = 80
+    return argparse.HelpFormatter(prog, width=columns - 2)
+
+
 def _parse_args_and_config(args):
     """Options from the command line and from the file that its ``--config`` names: ``(options, rest)``."""
-    config_parser = argparse.ArgumentParser(add_help=False)
+    config_parser = argparse.ArgumentParser(add_help=False, formatter_class=_help_formatter)
     config_parser.add_argument('--config', dest='config_file')
     config_file = config_parser.parse_known_args(args)[0].config_file
     from_file = _read_config(config_file) if config_file else []

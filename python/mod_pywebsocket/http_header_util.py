@@ -1,6 +1,10 @@
 """The lexical rules of RFC 2616 2.2, as small steps over a string."""
 
+import re
+
 _SEPARATORS = '()<>@,;:\\"/[]?={} \t'
+# Every CHAR but CTLs and separators.
+_TOKEN = re.compile("[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 def _is_char(c):
@@ -64,15 +68,11 @@ def consume_lwses(state):
 
 def consume_token(state):
     """The token at the head, or ``None``."""
-    end = state.head
-    while end < len(state.data):
-        c = state.data[end]
-        if c in _SEPARATORS or _is_ctl(c) or not _is_char(c):
-            break
-        end += 1
-    if end == state.head:
+    token = _TOKEN.match(state.data, state.head)
+    if token is None:
         return None
-    return consume(state, end - state.head)
+    state.head = token.end()
+    return token.group()
 
 
 def consume_token_or_quoted_string(state):
@@ -104,7 +104,7 @@ def consume_token_or_quoted_string(state):
 
 def quote_if_necessary(s):
     """``s`` when it is a token, else a quoted string with its content."""
-    if s and not any(c in _SEPARATORS or _is_ctl(c) or not _is_char(c) for c in s):
+    if _TOKEN.fullmatch(s):
         return s
     # A backslash stays as it is: what pywebsocket3 writes.
     escaped = ''.join('\\' + c if c == '"' or _is_ctl(c) else c for c in s)

@@ -145,11 +145,12 @@ class WebSocketRequestHandler(_HttpRequestHandler):
         match = _PLAIN_HEADERS.match(self.request.peek())
         if match is None or match.end() > _MAX_PLAIN_BYTES:
             return False
+        head = self.request.read(match.end())
+        self.rfile.get_memorized_lines().extend(head.splitlines(True))
         headers = self.MessageClass()
-        for _ in range(match.group().count(b'\n') - 1):
-            name, _, value = str(self.rfile.readline(), 'iso-8859-1').partition(':')
-            headers.set_raw(name, value.lstrip(' \t').rstrip('\r\n'))
-        self.rfile.readline()
+        for line in str(head, 'iso-8859-1').split('\n')[:-2]:
+            name, _, value = line.partition(':')
+            headers.set_raw(name, value.lstrip(' \t').rstrip('\r'))
         self.requestline = str(self.raw_requestline, 'iso-8859-1').rstrip('\r\n')
         self.command, self.path, self.request_version = words
         if self.path.startswith('//'):

@@ -1,5 +1,6 @@
 """What the other modules share: masking, raw deflate, logging, interpreter lines."""
 
+import functools
 import logging
 import os
 import struct
@@ -38,7 +39,13 @@ def hexify(s):
 
 def get_class_logger(o):
     """The logger named after the class of ``o``."""
-    return logging.getLogger('%s.%s' % (o.__class__.__module__, o.__class__.__name__))
+    return _logger_of(o.__class__)
+
+
+# Each connection asks for some, always the same; `logging` makes them once and takes a lock to find them.
+@functools.lru_cache(maxsize=64)
+def _logger_of(class_):
+    return logging.getLogger('%s.%s' % (class_.__module__, class_.__name__))
 
 
 def pack_byte(b):

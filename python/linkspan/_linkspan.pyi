@@ -4,12 +4,29 @@ from typing import Any, Union, final
 _Bytes = Union[bytes, bytearray, memoryview]
 _Path = Union[str, PathLike[str]]
 
-__all__ = ['Channel', 'Front', 'ServerTls', 'Utf8', 'Watch', '__version__', 'mask']
+__all__ = [
+    'Channel',
+    'Front',
+    'ServerTls',
+    'Utf8',
+    'Watch',
+    '__version__',
+    'gil_wait',
+    'mask',
+    'measure_gil_wait',
+]
 
 __version__: str
 
 def mask(data: _Bytes, key: _Bytes, position: int = 0) -> bytes:
     """`data` XORed with `key`, over and over, beginning at `position` in the key."""
+
+def gil_wait() -> tuple[int, float]:
+    """How often a thread that was ready waited for the GIL, and how many seconds all of them together; counted
+    while `measure_gil_wait(True)`."""
+
+def measure_gil_wait(on: bool) -> None:
+    """Whether `gil_wait` counts from now on; it does not to begin with."""
 
 @final
 class Utf8:

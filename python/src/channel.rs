@@ -17,15 +17,17 @@ use pyo3::sync::MutexExt;
 use pyo3::types::{IntoPyDict, PyBytes, PyString};
 
 use crate::ahead::Ahead;
-use crate::baton;
 use crate::buffers::{self, Payload};
 use crate::errors;
+use crate::gil;
 use crate::inbox::Inbox;
+use crate::sources::Side;
 use crate::tls::ServerTls;
 use crate::traffic::Traffic;
 use crate::utf8::Utf8;
+use crate::waiter::Then;
 use crate::watch::Watch;
-use crate::wire::{Wait, Wire};
+use crate::wire::Wire;
 
 /// Longer writes let other threads run meanwhile.
 const SHORT_WRITE_BYTES: usize = 16 << 10;
@@ -69,7 +71,10 @@ impl Channel {
 
     /// Reads more into the inbox; `false` at the end of the stream.
     fn fill(&self, py: Python<'_>, inbox: &mut Inbox) -> PyResult<bool> {
-        let mut read = inbox.try_fill(&self.wire);
+        let mut read = Ok(None);
+        if self.wire.may_have_bytes() && gil::is_my_turn() {
+            read = inbox.try_fill(&self.wire);
+        }
         loop {
             match read {
                 Ok(Some(read)) => return Ok(read > 0),
@@ -78,11 +83,10 @@ impl Channel {
                 Err(error) => return Err(errors::io(error)),
             }
             // Only who is next to have the GIL takes a buffer.
-            read = baton::wait_then(
-                py,
-                || self.wire.wait(Wait::Readable),
-                |waited| waited.and_then(|()| inbox.try_fill(&self.wire)),
-            );
+            read = gil::leave(py, || {
+                self.wire.wait(Side::Reading, Then::Baton)?;
+                inbox.try_fill(&self.wire)
+            });
         }
     }
 
@@ -91,7 +95,7 @@ impl Channel {
         if !posted.is_empty() {
             let posted = mem::take(&mut *posted);
             let (front, back) = posted.as_slices();
-            baton::wait(py, || self.wire.write_all(&mut [IoSlice::new(front), IoSlice::new(back)]))
+            gil::leave_long(py, || self.wire.write_all(&mut [IoSlice::new(front), IoSlice::new(back)]))
                 .map_err(errors::io)?;
         }
         let mut slices = slices;
@@ -103,7 +107,7 @@ impl Channel {
             }
             IoSlice::advance_slices(&mut slices, written);
         }
-        baton::wait(py, || self.wire.write_all(slices)).map_err(errors::io)
+        gil::leave_long(py, || self.wire.write_all(slices)).map_err(errors::io)
     }
 
     /// Sends what goes without waiting and keeps the rest, behind what is kept already. Whether something is.
@@ -144,7 +148,7 @@ impl Channel {
         utf8: Option<&Utf8>,
     ) -> PyResult<Vec<u8>> {
         let taken = if inbox.bytes().len() < length {
-            baton::wait(py, || self.await_payload(inbox, key, length, utf8)).map_err(errors::io)?
+            gil::leave_long(py, || self.await_payload(inbox, key, length, utf8)).map_err(errors::io)?
         } else {
             let mut payload = inbox.bytes()[..length].to_vec();
             inbox.consume(length);
@@ -180,12 +184,7 @@ impl Channel {
             }
             // Memory follows the bytes that have come, never the length that was announced.
             payload.resize(length.min(done + PIECE_BYTES.max(done)), 0);
-            let read = loop {
-                match self.wire.read(&mut payload[done..]) {
-                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                    answer => break answer?,
-                }
-            };
+            let read = self.wire.read(&mut payload[done..])?;
             if read == 0 {
                 return Err(ErrorKind::UnexpectedEof.into());
             }
@@ -498,7 +497,7 @@ impl Channel {
 
     /// Ends the connection; threads that wait on it wake up with an `OSError` or the end of the stream.
     fn close(&self, py: Python<'_>) {
-        py.detach(|| self.wire.close());
+        gil::leave(py, || self.wire.close());
     }
 
     /// The peer's address as `socket.getpeername` gives it; remembered after the end.

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,9 @@ use crate::baton;
 use crate::buffers;
 use crate::channel::Channel;
 use crate::errors;
+use crate::gil;
 use crate::tls::ServerTls;
+use crate::waiter::{Then, Waiter};
 
 /// Listening sockets, and the connections on them whose head is complete.
 #[pyclass(frozen, module = "linkspan._linkspan")]
@@ -30,12 +32,13 @@ pub(crate) struct Front {
 #[derive(Default)]
 struct Arrivals {
     queue: Mutex<Queue>,
-    news: Condvar,
 }
 
 #[derive(Default)]
 struct Queue {
     released: VecDeque<Released>,
+    /// Threads that wait for one, the last first: so that the others may end.
+    waiting: Vec<Arc<Waiter>>,
     is_closed: bool,
 }
 
@@ -47,21 +50,44 @@ impl Arrivals {
     /// Waits for the next connection: none when the front is closed or the time is up.
     fn next(&self, timeout: Option<Duration>) -> Option<Released> {
         let until = timeout.map(|timeout| Instant::now() + timeout);
-        let mut queue = self.lock();
+        let mut is_late = false;
         loop {
+            let mut queue = self.lock();
             if let Some(released) = queue.released.pop_front() {
                 return Some(released);
             }
-            if queue.is_closed {
+            if queue.is_closed || is_late {
                 return None;
             }
-            queue = match until {
-                None => self.news.wait(queue).unwrap_or_else(PoisonError::into_inner),
-                Some(until) => {
-                    let left = until.checked_duration_since(Instant::now())?;
-                    self.news.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0
+            is_late = Waiter::with_mine(|me| {
+                me.begin(Then::Baton);
+                queue.waiting.push(me.clone());
+                drop(queue);
+                let is_late = !baton::sleep(me, until);
+                if is_late {
+                    self.lock().waiting.retain(|waiter| waiter.id != me.id);
                 }
-            };
+                is_late
+            })
+            .unwrap_or(true);
+        }
+    }
+
+    fn add(&self, released: Released) {
+        let mut queue = self.lock();
+        queue.released.push_back(released);
+        while let Some(waiter) = queue.waiting.pop() {
+            if baton::rouse(&waiter) {
+                break;
+            }
+        }
+    }
+
+    fn close(&self) {
+        let mut queue = self.lock();
+        queue.is_closed = true;
+        for waiter in queue.waiting.drain(..) {
+            baton::rouse(&waiter);
         }
     }
 }
@@ -74,8 +100,7 @@ struct Gate {
 impl Handler for Gate {
     fn on_head(&mut self, cx: &mut Context<'_>, id: ConnectionId, _: &[u8]) {
         if let Some(released) = cx.release(id) {
-            self.arrivals.lock().released.push_back(released);
-            self.arrivals.news.notify_one();
+            self.arrivals.add(released);
         }
     }
 }
@@ -113,7 +138,7 @@ impl Front {
     fn accept(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Option<Channel>> {
         let timeout = timeout.map(|seconds| Duration::from_secs_f64(seconds.clamp(0.0, 1e9)));
         loop {
-            let Some(released) = baton::wait(py, || self.arrivals.next(timeout)) else { return Ok(None) };
+            let Some(released) = gil::leave(py, || self.arrivals.next(timeout)) else { return Ok(None) };
             let mut unread = released.head;
             unread.extend_from_slice(&released.unread);
             if let Ok(channel) = Channel::new(released.transport, unread) {
@@ -130,7 +155,7 @@ impl Front {
 
     /// Accepts no more; whoever waits in `accept` gets what is there already, then `None`.
     fn close(&self, py: Python<'_>) {
-        py.detach(|| {
+        gil::leave(py, || {
             // The loop may have ended already.
             let _ = self.remote.stop();
             let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -154,7 +179,6 @@ fn spawn(mut event_loop: EventLoop, arrivals: Arc<Arrivals>) -> io::Result<JoinH
         let ended: Result<(), Error> = event_loop.run();
         drop(event_loop);
         drop(ended);
-        arrivals.lock().is_closed = true;
-        arrivals.news.notify_all();
+        arrivals.close();
     })
 }

@@ -6,22 +6,30 @@ mod buffers;
 mod channel;
 mod errors;
 mod front;
+mod gil;
 mod inbox;
+mod sources;
 mod tls;
 mod traffic;
 mod utf8;
+mod waiter;
 mod watch;
+mod watchdog;
 mod wire;
 
 /// Native code under `linkspan` and `mod_pywebsocket`; the names may change with each release.
 #[pyo3::pymodule(gil_used = false)]
 mod _linkspan {
+    use pyo3::prelude::*;
+
     #[pymodule_export]
     use super::buffers::mask;
     #[pymodule_export]
     use super::channel::Channel;
     #[pymodule_export]
     use super::front::Front;
+    #[pymodule_export]
+    use super::gil::{gil_wait, measure_gil_wait};
     #[pymodule_export]
     use super::tls::ServerTls;
     #[pymodule_export]
@@ -32,4 +40,9 @@ mod _linkspan {
     #[pymodule_export]
     #[allow(non_upper_case_globals)]
     const __version__: &str = env!("CARGO_PKG_VERSION");
+
+    #[pymodule_init]
+    fn watch_interpreter(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        super::gil::watch_interpreter(module.py())
+    }
 }

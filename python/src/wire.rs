@@ -4,13 +4,18 @@ use std::io::{self, ErrorKind, IoSlice};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicI32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use linkspan::transport::{Socket, Transport};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{MsgFlags, recv};
 
 use crate::traffic::Count;
+
+use crate::baton;
+use crate::sources::{Side, Source};
+use crate::waiter::{Then, Waiter};
 
 /// A connection that any thread may read, write and close; whoever waits on it when it is closed wakes up.
 pub(crate) struct Wire {
@@ -26,9 +31,10 @@ pub(crate) struct Wire {
 const MAX_UNREAD_BYTES: usize = 16 << 10;
 
 /// What is waited on outlives every lock, so a waiting reader keeps no writer out.
-enum Stream {
-    Plain(Socket),
-    Other { transport: Mutex<Transport>, fd: OwnedFd },
+struct Stream {
+    bytes: Bytes,
+    /// Its place among those that threads wait on; `None` where the system refused it one.
+    source: OnceLock<Option<Arc<Source>>>,
 }
 
 /// The descriptor of a connection, kept open for somebody who waits on it elsewhere.
@@ -40,23 +46,22 @@ impl Watched {
     }
 }
 
-/// What a wait is for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Wait {
-    Readable,
-    Writable,
+enum Bytes {
+    Plain(Socket),
+    Other { transport: Mutex<Transport>, fd: OwnedFd },
 }
 
 impl Wire {
     /// Over a transport of any kind that has a descriptor.
     pub(crate) fn new(transport: Transport) -> io::Result<Wire> {
-        let stream = match transport {
-            Transport::Plain(socket) => Stream::Plain(socket),
+        let bytes = match transport {
+            Transport::Plain(socket) => Bytes::Plain(socket),
             other => {
                 let fd = other.fd().ok_or(ErrorKind::Unsupported)?.try_clone_to_owned()?;
-                Stream::Other { transport: Mutex::new(other), fd }
+                Bytes::Other { transport: Mutex::new(other), fd }
             }
         };
+        let stream = Stream { bytes, source: OnceLock::new() };
         Ok(Wire {
             stream: Mutex::new(Some(Arc::new(stream))),
             patience: AtomicI32::new(-1),
@@ -65,13 +70,31 @@ impl Wire {
         })
     }
 
+    /// Whether a read may bring something: not after one that took all, until news has come.
+    pub(crate) fn may_have_bytes(&self) -> bool {
+        self.stream().is_ok_and(|stream| stream.source().is_none_or(|source| source.has_news(Side::Reading)))
+    }
+
     /// Reads what is there: 0 is the end, `None` nothing yet.
     pub(crate) fn try_read(&self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
         let stream = self.stream()?;
-        let read = would_block(match &*stream {
-            Stream::Plain(socket) => socket.read(buffer),
-            Stream::Other { transport, .. } => lock(transport).read(buffer),
-        })?;
+        let source = stream.source();
+        if let Some(source) = source {
+            source.forget_news(Side::Reading);
+        }
+        let (read, drains) = match &stream.bytes {
+            Bytes::Plain(socket) => (socket.read(buffer), true),
+            Bytes::Other { transport, .. } => {
+                let mut transport = lock(transport);
+                (transport.read(buffer), transport.short_read_drains())
+            }
+        };
+        if let (Some(source), Ok(read)) = (source, &read)
+            && (*read == 0 || *read == buffer.len() || !drains)
+        {
+            source.has_more(Side::Reading);
+        }
+        let read = would_block(read)?;
         self.read.add(read.unwrap_or(0));
         Ok(read)
     }
@@ -79,19 +102,21 @@ impl Wire {
     /// Reads at least one byte; 0 is the end.
     pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
-            if let Some(read) = self.try_read(buffer)? {
+            if self.may_have_bytes()
+                && let Some(read) = self.try_read(buffer)?
+            {
                 return Ok(read);
             }
-            self.wait(Wait::Readable)?;
+            without_signals(|| self.wait(Side::Reading, Then::Work))?;
         }
     }
 
     /// Writes from the front of the slices what goes without waiting: how many bytes.
     pub(crate) fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         let stream = self.stream()?;
-        let written = would_block(match &*stream {
-            Stream::Plain(socket) => socket.write(slices),
-            Stream::Other { transport, .. } => lock(transport).write(slices),
+        let written = would_block(match &stream.bytes {
+            Bytes::Plain(socket) => socket.write(slices),
+            Bytes::Other { transport, .. } => lock(transport).write(slices),
         })?;
         let written = written.unwrap_or(0);
         self.written.add(written);
@@ -100,9 +125,9 @@ impl Wire {
 
     /// Whether all that was written has left the process.
     pub(crate) fn try_flush(&self) -> io::Result<bool> {
-        match &*self.stream()? {
-            Stream::Plain(_) => Ok(true),
-            Stream::Other { transport, .. } => lock(transport).flush(),
+        match &self.stream()?.bytes {
+            Bytes::Plain(_) => Ok(true),
+            Bytes::Other { transport, .. } => lock(transport).flush(),
         }
     }
 
@@ -110,54 +135,42 @@ impl Wire {
     pub(crate) fn write_all(&self, mut slices: &mut [IoSlice<'_>]) -> io::Result<()> {
         IoSlice::advance_slices(&mut slices, 0);
         while !slices.is_empty() {
+            self.forget_news_of_room();
             match self.try_write(slices)? {
-                0 => self.wait_writable()?,
+                0 => without_signals(|| self.wait(Side::Writing, Then::Work))?,
                 written => IoSlice::advance_slices(&mut slices, written),
             }
         }
-        while !self.try_flush()? {
-            self.wait_writable()?;
-        }
-        Ok(())
-    }
-
-    /// A signal does not end a write in its middle.
-    fn wait_writable(&self) -> io::Result<()> {
         loop {
-            match self.wait(Wait::Writable) {
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                answer => return answer,
+            self.forget_news_of_room();
+            if self.try_flush()? {
+                return Ok(());
             }
+            without_signals(|| self.wait(Side::Writing, Then::Work))?;
         }
     }
 
-    /// Waits until reading or writing may go on. `TimedOut` after the patience that was set; `Interrupted`
-    /// by a signal.
-    pub(crate) fn wait(&self, wait: Wait) -> io::Result<()> {
+    fn forget_news_of_room(&self) {
+        if let Some(source) = self.stream().ok().as_ref().and_then(|stream| stream.source()) {
+            source.forget_news(Side::Writing);
+        }
+    }
+
+    /// Waits until reading or writing may go on, and `then`. `TimedOut` after the patience that was set;
+    /// `Interrupted` by a signal, in the main thread.
+    pub(crate) fn wait(&self, side: Side, then: Then) -> io::Result<()> {
         let stream = self.stream()?;
-        let mut flags = match wait {
-            Wait::Readable => PollFlags::POLLIN,
-            Wait::Writable => PollFlags::POLLOUT,
+        let is_ready = match (baton::mine(), stream.place()) {
+            (Some(baton), Some(source)) => {
+                let patience = u64::try_from(self.patience()).ok().map(Duration::from_millis);
+                let until = patience.map(|patience| Instant::now() + patience);
+                Waiter::with_mine(|me| baton.wait(me, source, side, until, then)).unwrap_or(true)
+            }
+            _ => stream.poll(side, self.patience())?,
         };
-        if let Stream::Other { transport, .. } = &*stream {
-            let transport = lock(transport);
-            // TLS may have to send before it can receive, and the other way round.
-            if transport.has_pending_write() {
-                flags |= PollFlags::POLLOUT;
-            }
-            if transport.is_handshaking() {
-                flags |= PollFlags::POLLIN;
-            }
-        }
-        let patience = self.patience.load(Ordering::Relaxed);
-        let timeout = PollTimeout::try_from(patience).unwrap_or(PollTimeout::NONE);
-        match poll(&mut [PollFd::new(stream.fd(), flags)], timeout)? {
-            0 => Err(ErrorKind::TimedOut.into()),
-            _ => {
-                self.stream()?;
-                Ok(())
-            }
-        }
+        // Somebody may have closed it.
+        self.stream()?;
+        if is_ready { Ok(()) } else { Err(ErrorKind::TimedOut.into()) }
     }
 
     /// How many bytes were read and written so far.
@@ -185,10 +198,10 @@ impl Wire {
     /// Ends one direction or both; what was written goes first.
     pub(crate) fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         let stream = self.stream()?;
-        match (&*stream, how) {
+        match (&stream.bytes, how) {
             (_, Shutdown::Read) => Ok(()),
-            (Stream::Plain(socket), Shutdown::Write) => socket.shutdown_write(),
-            (Stream::Other { transport, .. }, Shutdown::Write) => lock(transport).shutdown_write(),
+            (Bytes::Plain(socket), Shutdown::Write) => socket.shutdown_write(),
+            (Bytes::Other { transport, .. }, Shutdown::Write) => lock(transport).shutdown_write(),
             (_, Shutdown::Both) => {
                 stream.abort();
                 Ok(())
@@ -203,9 +216,9 @@ impl Wire {
         // Unread bytes would make the system reset the connection, and the peer lose what was sent last.
         let mut scrap = [0; 4096];
         for _ in 0..64 {
-            let read = match &*stream {
-                Stream::Plain(socket) => socket.read(&mut scrap),
-                Stream::Other { transport, .. } => lock(transport).read(&mut scrap),
+            let read = match &stream.bytes {
+                Bytes::Plain(socket) => socket.read(&mut scrap),
+                Bytes::Other { transport, .. } => lock(transport).read(&mut scrap),
             };
             if !read.is_ok_and(|read| read > 0) {
                 break;
@@ -228,9 +241,9 @@ impl Wire {
 
     /// Whether a read may bring bytes though the socket stays silent.
     pub(crate) fn has_buffered(&self) -> bool {
-        self.stream().is_ok_and(|stream| match &*stream {
-            Stream::Plain(_) => false,
-            Stream::Other { transport, .. } => lock(transport).has_buffered_plaintext(),
+        self.stream().is_ok_and(|stream| match &stream.bytes {
+            Bytes::Plain(_) => false,
+            Bytes::Other { transport, .. } => lock(transport).has_buffered_plaintext(),
         })
     }
 
@@ -246,16 +259,66 @@ impl Wire {
 
 impl Stream {
     fn fd(&self) -> BorrowedFd<'_> {
-        match self {
-            Stream::Plain(socket) => socket.as_fd(),
-            Stream::Other { fd, .. } => fd.as_fd(),
+        match &self.bytes {
+            Bytes::Plain(socket) => socket.as_fd(),
+            Bytes::Other { fd, .. } => fd.as_fd(),
         }
     }
 
+    /// Where threads wait on it, if one has.
+    fn source(&self) -> Option<&Source> {
+        self.source.get()?.as_deref()
+    }
+
+    /// Where threads wait on it; from the first wait on.
+    fn place(&self) -> Option<&Source> {
+        let baton = baton::mine()?;
+        let is_mixed = matches!(self.bytes, Bytes::Other { .. });
+        self.source.get_or_init(|| baton.add(self.fd(), is_mixed).ok()).as_deref()
+    }
+
+    /// Waits for this stream alone, in milliseconds; `false` when the time is up.
+    fn poll(&self, side: Side, patience: i32) -> io::Result<bool> {
+        let mut flags = match side {
+            Side::Reading => PollFlags::POLLIN,
+            Side::Writing => PollFlags::POLLOUT,
+        };
+        if let Bytes::Other { transport, .. } = &self.bytes {
+            let transport = lock(transport);
+            // TLS may have to send before it can receive, and the other way round.
+            if transport.has_pending_write() {
+                flags |= PollFlags::POLLOUT;
+            }
+            if transport.is_handshaking() {
+                flags |= PollFlags::POLLIN;
+            }
+        }
+        let patience = PollTimeout::try_from(patience).unwrap_or(PollTimeout::NONE);
+        Ok(poll(&mut [PollFd::new(self.fd(), flags)], patience)? > 0)
+    }
+
     fn abort(&self) {
-        match self {
-            Stream::Plain(socket) => socket.shutdown_both(),
-            Stream::Other { transport, .. } => lock(transport).abort(),
+        match &self.bytes {
+            Bytes::Plain(socket) => socket.shutdown_both(),
+            Bytes::Other { transport, .. } => lock(transport).abort(),
+        }
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        if let Some(source) = self.source() {
+            baton::remove(source, self.fd());
+        }
+    }
+}
+
+/// A signal does not end a transfer in its middle.
+fn without_signals(wait: impl Fn() -> io::Result<()>) -> io::Result<()> {
+    loop {
+        match wait() {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            answer => return answer,
         }
     }
 }

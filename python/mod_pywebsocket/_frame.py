@@ -44,7 +44,14 @@ def create_length_header(length, mask):
 
 
 def create_header(opcode, payload_length, fin, rsv1, rsv2, rsv3, mask):
-    """A frame's header without a masking key. Reserved opcodes and bits are allowed."""
+    """A frame's header without a masking key. Reserved opcodes and bits are allowed.
+
+    ``fin`` and ``rsv1`` to ``rsv3`` are 0 or 1, ``mask`` says whether a masking key follows. ``ValueError`` for
+    what a header has no room for.
+
+    >>> create_header(common.OPCODE_TEXT, 300, fin=1, rsv1=0, rsv2=0, rsv3=0, mask=False)
+    b'\\x81~\\x01,'
+    """
     if opcode < 0 or opcode > 0xf:
         raise ValueError('an opcode has 4 bits: %r' % opcode)
     if payload_length < 0 or payload_length >= 1 << 63:
@@ -70,12 +77,25 @@ def _filter_and_format_frame_object(frame, mask, frame_filters):
 
 
 def create_binary_frame(message, opcode=common.OPCODE_BINARY, fin=1, mask=False, frame_filters=[]):
-    """A frame with bytes. Nothing is checked, so frames that break the protocol can be made."""
+    """A frame with bytes. Nothing is checked, so frames that break the protocol can be made.
+
+    With ``mask`` it is a client's frame, with a random key. Each of ``frame_filters`` has a method ``filter(frame)``
+    that may change the :class:`Frame` before it is written.
+
+    >>> create_binary_frame(b'Hi')
+    b'\\x82\\x02Hi'
+    >>> create_binary_frame(b'Hi', opcode=0xb, fin=0)
+    b'\\x0b\\x02Hi'
+    """
     return _filter_and_format_frame_object(Frame(fin=fin, opcode=opcode, payload=message), mask, frame_filters)
 
 
 def create_text_frame(message, opcode=common.OPCODE_TEXT, fin=1, mask=False, frame_filters=[]):
-    """A frame with a ``str`` in UTF-8. Nothing else is checked."""
+    """A frame with a ``str`` in UTF-8. Nothing else is checked.
+
+    >>> create_text_frame('Grüße')
+    b'\\x81\\x07Gr\\xc3\\xbc\\xc3\\x9fe'
+    """
     return create_binary_frame(message.encode('utf-8'), opcode, fin, mask, frame_filters)
 
 
@@ -91,12 +111,12 @@ def _create_control_frame(opcode, body, mask, frame_filters):
 
 
 def create_ping_frame(body, mask=False, frame_filters=[]):
-    """A ping of at most 125 bytes."""
+    """A ping of at most 125 ``bytes``; :class:`BadOperationException` for more."""
     return _create_control_frame(common.OPCODE_PING, body, mask, frame_filters)
 
 
 def create_pong_frame(body, mask=False, frame_filters=[]):
-    """A pong of at most 125 bytes."""
+    """A pong of at most 125 ``bytes``; :class:`BadOperationException` for more."""
     return _create_control_frame(common.OPCODE_PONG, body, mask, frame_filters)
 
 
@@ -106,7 +126,16 @@ def create_close_frame(body, mask=False, frame_filters=[]):
 
 
 def create_closing_handshake_body(code, reason):
-    """A close frame's payload: empty for the code ``None``, else the code and the ``str`` reason."""
+    """A close frame's payload: empty for the code ``None``, else the code and the ``str`` reason.
+
+    :class:`BadOperationException` for a code outside of 1000 to 4999, and for 1005, 1006 and 1015, which are never
+    sent.
+
+    >>> create_closing_handshake_body(common.STATUS_GOING_AWAY, 'bye')
+    b'\\x03\\xe9bye'
+    >>> create_close_frame(create_closing_handshake_body(None, ''))
+    b'\\x88\\x00'
+    """
     if code is None:
         return b''
     if not common.STATUS_NORMAL_CLOSURE <= code <= common.STATUS_USER_PRIVATE_MAX:
@@ -124,6 +153,10 @@ def parse_frame(receive_bytes, logger=None, ws_version=common.VERSION_HYBI_LATES
     or must not; the other kind raises :class:`InvalidFrameException`, as does a length of 2**63 and more. A
     data frame above ``max_length`` raises :class:`MessageTooBigException`, its payload unread; a control frame
     above it and above 125 bytes, :class:`InvalidFrameException`.
+
+    >>> import io
+    >>> parse_frame(io.BytesIO(create_text_frame('Hi', mask=True)).read)
+    (1, b'Hi', 1, 0, 0, 0)
     """
     first = receive_bytes(1)[0]
     second = receive_bytes(1)[0]
@@ -157,7 +190,12 @@ def parse_frame(receive_bytes, logger=None, ws_version=common.VERSION_HYBI_LATES
 
 
 class FragmentedFrameBuilder:
-    """Makes the frames of messages: the first says what it is, those that follow continue it."""
+    """Makes the frames of messages: the first says what it is, those that follow continue it.
+
+    >>> builder = FragmentedFrameBuilder(mask=False)
+    >>> builder.build('Hel', end=False, binary=False), builder.build('lo', end=True, binary=False)
+    (b'\\x01\\x03Hel', b'\\x80\\x02lo')
+    """
 
     def __init__(self, mask, frame_filters=[], encode_utf8=True):
         self._mask = mask

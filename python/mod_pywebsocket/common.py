@@ -130,6 +130,10 @@ def parse_extensions(data):
 
     Empty list items are allowed, leading white space is not. Raises
     :class:`ExtensionParsingException`.
+
+    >>> offer, other = parse_extensions('permessage-deflate; client_max_window_bits; server_max_window_bits=10, x-other')
+    >>> offer.name(), offer.get_parameters()
+    ('permessage-deflate', [('client_max_window_bits', None), ('server_max_window_bits', '10')])
     """
     state = http_header_util.ParsingState(data)
     extensions = []
@@ -173,7 +177,14 @@ def _parse_extension(state):
 
 
 def format_extension(extension):
-    """An :class:`ExtensionParameter` as it stands in the header."""
+    """An :class:`ExtensionParameter` as it stands in the header. Values are quoted where they must be.
+
+    >>> extension = ExtensionParameter('x-mine')
+    >>> extension.add_parameter('fast', None)
+    >>> extension.add_parameter('by', 'you & me')
+    >>> format_extension(extension)
+    'x-mine; fast; by="you & me"'
+    """
     parts = [extension.name()]
     for name, value in extension.get_parameters():
         parts.append(name if value is None else name + '=' + http_header_util.quote_if_necessary(value))
@@ -181,5 +192,5 @@ def format_extension(extension):
 
 
 def format_extensions(extension_list):
-    """Several of them."""
+    """Several of them, separated by commas: the value of the header."""
     return ', '.join(format_extension(extension) for extension in extension_list)

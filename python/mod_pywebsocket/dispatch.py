@@ -1,4 +1,9 @@
-"""Which handler file serves which resource, and what its failures mean."""
+"""Which handler file serves which resource, and what its failures mean.
+
+A server makes one :class:`Dispatcher`; other servers that know HTTP may use it too: ``get_handler_suite(path)`` tells
+whether a path is a handler's, ``handshake.do_handshake(request, dispatcher)`` opens the WebSocket and
+``transfer_data(request)`` lets the handler talk.
+"""
 
 import os
 import re

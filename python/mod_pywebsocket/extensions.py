@@ -1,7 +1,14 @@
 """WebSocket extensions: what a client offers becomes processors, and one of them answers.
 
 A handler finds them in ``request.ws_extension_processors`` during ``web_socket_do_extra_handshake`` and may
-configure, replace or remove them.
+configure, replace or remove them::
+
+    for processor in request.ws_extension_processors:
+        if isinstance(processor, PerMessageDeflateExtensionProcessor):
+            processor.set_client_max_window_bits(10)
+
+An extension of one's own is a subclass of :class:`ExtensionProcessorInterface`, put into that list, or for all
+handlers into ``_available_processors`` under its name.
 """
 
 import zlib
@@ -14,7 +21,11 @@ _available_processors = {}
 
 
 class ExtensionProcessorInterface:
-    """What a processor of an offered extension is."""
+    """What a processor of an offered extension is.
+
+    A subclass answers the offer in ``_get_extension_response_internal()``, with an ``ExtensionParameter`` or ``None``,
+    and adds its filters in ``_setup_stream_options_internal(stream_options)``.
+    """
 
     def __init__(self, request):
         self._logger = util.get_class_logger(self)
@@ -256,6 +267,12 @@ _available_processors[common.PERMESSAGE_DEFLATE_EXTENSION] = PerMessageDeflateEx
 
 
 def get_extension_processor(extension_request):
-    """A processor for an offer, or ``None`` when no class is known for its name."""
+    """A processor for an offer, or ``None`` when no class is known for its name.
+
+    >>> offer, = common.parse_extensions('permessage-deflate; server_max_window_bits=10')
+    >>> processor = get_extension_processor(offer)
+    >>> common.format_extension(processor.get_extension_response())
+    'permessage-deflate; server_max_window_bits=10'
+    """
     processor_class = _available_processors.get(extension_request.name())
     return None if processor_class is None else processor_class(extension_request)

@@ -1,4 +1,13 @@
-"""The lexical rules of RFC 2616 2.2, as small steps over a string."""
+"""The lexical rules of RFC 2616 2.2, as small steps over a string.
+
+>>> state = ParsingState('gzip; level="very high"')
+>>> consume_token(state), consume_string(state, ';'), consume_lws(state)
+('gzip', True, True)
+>>> consume_token(state), consume(state), consume_token_or_quoted_string(state)
+('level', '=', 'very high')
+>>> peek(state) is None
+True
+"""
 
 import re
 
@@ -103,7 +112,11 @@ def consume_token_or_quoted_string(state):
 
 
 def quote_if_necessary(s):
-    """``s`` when it is a token, else a quoted string with its content."""
+    """``s`` when it is a token, else a quoted string with its content.
+
+    >>> quote_if_necessary('token'), quote_if_necessary('two words')
+    ('token', '"two words"')
+    """
     if _TOKEN.fullmatch(s):
         return s
     # A backslash stays as it is: what pywebsocket3 writes.
@@ -116,6 +129,13 @@ def parse_uri(uri):
 
     Host and port are ``None`` unless the target is an absolute ``ws:`` or ``wss:`` URI; all three are
     ``None`` when such a URI has no host or no valid port. ``resource`` keeps query and fragment.
+
+    >>> parse_uri('/chat?room=1')
+    (None, None, '/chat?room=1')
+    >>> parse_uri('wss://Example.org/chat')
+    ('example.org', 443, '/chat')
+    >>> parse_uri('ws://example.org:99999/chat')
+    (None, None, None)
     """
     if not uri.lower().startswith(('ws:', 'wss:')):
         return None, None, uri

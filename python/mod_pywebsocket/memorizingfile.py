@@ -7,6 +7,13 @@ class MemorizingFile:
     """Wraps a file; keeps the first ``max_memorized_lines`` lines that :meth:`readline` took from it.
 
     Everything else is the wrapped file's own, and what its other methods read is not remembered.
+
+    >>> import io
+    >>> lines = MemorizingFile(io.BytesIO(b'GET / HTTP/1.1\\r\\n\\r\\n'))
+    >>> lines.readline(3), lines.readline()
+    (b'GET', b' / HTTP/1.1\\r\\n')
+    >>> lines.get_memorized_lines()
+    [b'GET / HTTP/1.1\\r\\n']
     """
 
     _OWN = frozenset(('readline', 'get_memorized_lines', '_file', '_limit', '_lines', '_rest', '_OWN', '__class__'))

@@ -1,4 +1,16 @@
-"""Messages by request instead of by stream, and threads that receive or send for a handler."""
+"""Messages by request instead of by stream, and threads that receive or send for a handler.
+
+With a :class:`MessageReceiver` a handler can do something else until a message comes::
+
+    def web_socket_transfer_data(request):
+        receiver = msgutil.MessageReceiver(request)
+        while not request.client_terminated:
+            message = receiver.receive_nowait()
+            msgutil.send_message(request, 'nothing new' if message is None else 'new: ' + message)
+            time.sleep(1)
+
+Of an ``async`` handler's request, these functions give what is to be awaited.
+"""
 
 import queue
 import threading

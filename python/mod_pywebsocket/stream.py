@@ -1,4 +1,12 @@
-"""One WebSocket, as a handler uses it: :class:`Stream`. And, by name, the frames of ``_frame``.
+"""One WebSocket, as a handler uses it: :class:`Stream`. And frames by hand, for tests and clients.
+
+A handler finds its stream in ``request.ws_stream``. Who writes a client makes one::
+
+    options = StreamOptions()
+    options.mask_send, options.unmask_receive = True, False
+    request.ws_stream = Stream(request, options)
+
+where ``request`` is any object with a ``connection`` and with ``ws_version = 13``, once the handshake is done.
 
 A connection is anything with ``read(n)`` (at least one byte, at most ``n``, ``b''`` at the end) and
 ``write(bytes)``. It is looked up on each use and never asked for more than the frame at hand needs. On a
@@ -51,8 +59,18 @@ _CODES_OF_THE_REGISTRY = frozenset((1000, 1001, 1002, 1003, 1007, 1008, 1009, 10
 class StreamOptions:
     """How a :class:`Stream` behaves.
 
-    Filters have a method ``filter``: ``filter(frame)`` changes a frame; ``filter(message, end, binary)``
-    and, for what comes in, ``filter(message)`` give a message back.
+    ``outgoing_frame_filters``, ``incoming_frame_filters``
+        Objects with a method ``filter(frame)`` that changes a :class:`Frame`.
+    ``outgoing_message_filters``
+        Objects with a method ``filter(message, end, binary)`` that gives back what to send.
+    ``incoming_message_filters``
+        Objects with a method ``filter(message)`` that gives back, of the ``bytes`` that came, what they mean.
+    ``encode_text_message_to_utf8``
+        ``False`` where a filter has made bytes of text already.
+    ``mask_send``, ``unmask_receive``
+        ``False`` and ``True`` for a server; the other way round for a client (RFC 6455 5.1).
+    ``max_message_bytes``
+        The longest message to receive; ``None`` is without limit.
     """
 
     def __init__(self):
@@ -71,8 +89,12 @@ class StreamOptions:
 class Stream:
     """An open WebSocket: ``request.ws_stream`` of a handler.
 
+    :meth:`receive_message` waits for what the client sends, :meth:`send_message` sends, :meth:`close_connection` ends.
     One thread may receive while others send. ``request.client_terminated`` and
     ``request.server_terminated`` say which close frames have passed.
+
+    Methods whose names begin with an underscore are for tests that need single frames: ``_receive_frame()`` reads
+    one, unmasked and otherwise as it came, and ``_send_pong(body)`` writes a pong that nobody asked for.
     """
 
     def __init__(self, request, options):

@@ -31,14 +31,18 @@ def get_script_interp(script_path, cygwin_path=None):
 
 
 def hexify(s):
-    """Bytes as ``'xx xx'``."""
+    """Bytes as ``'xx xx'``. ``TypeError`` for a ``str``.
+
+    >>> hexify(b'Hi!')
+    '48 69 21'
+    """
     if not isinstance(s, (bytes, bytearray, memoryview)):
         raise TypeError('hexify needs bytes, not %s' % type(s).__name__)
     return bytes(s).hex(' ')
 
 
 def get_class_logger(o):
-    """The logger named after the class of ``o``."""
+    """The logger named after the class of ``o``: ``module.Class``."""
     return _logger_of(o.__class__)
 
 
@@ -62,7 +66,16 @@ class NoopMasker:
 
 
 class RepeatedXorMasker:
-    """XORs with a key, over and over; a call goes on in the key where the one before stopped."""
+    """XORs with a key, over and over; a call goes on in the key where the one before stopped.
+
+    The same again unmasks (RFC 6455 5.3).
+
+    >>> masked = RepeatedXorMasker(b'\\x01\\x02\\x03\\x04').mask(b'Hello')
+    >>> masked
+    b'Igohn'
+    >>> RepeatedXorMasker(b'\\x01\\x02\\x03\\x04').mask(masked)
+    b'Hello'
+    """
 
     def __init__(self, masking_key):
         self._key = masking_key
@@ -140,7 +153,11 @@ class _Inflater:
 
 
 class _RFC1979Deflater:
-    """Compresses messages as RFC 7692 7.2.1 says: a byte boundary at the end, its marker removed."""
+    """Compresses messages as RFC 7692 7.2.1 says: a byte boundary at the end, its marker removed.
+
+    >>> hexify(_RFC1979Deflater(15, no_context_takeover=True).filter(b'Hello'))
+    'f2 48 cd c9 c9 07 00'
+    """
 
     def __init__(self, window_bits, no_context_takeover):
         self._window_bits = zlib.MAX_WBITS if window_bits is None else window_bits
@@ -167,7 +184,11 @@ class _RFC1979Deflater:
 
 
 class _RFC1979Inflater:
-    """Inflates messages as RFC 7692 7.2.2 says."""
+    """Inflates messages as RFC 7692 7.2.2 says.
+
+    >>> _RFC1979Inflater().filter(b'\\xf2\\x48\\xcd\\xc9\\xc9\\x07\\x00')
+    b'Hello'
+    """
 
     def __init__(self, window_bits=zlib.MAX_WBITS):
         self._inflater = _Inflater(window_bits)

@@ -1,4 +1,22 @@
-"""The stand-alone server: listening sockets, and a thread for each open connection."""
+"""The stand-alone server: listening sockets, and a thread for each open connection.
+
+To run it inside of another program::
+
+    import threading
+    from mod_pywebsocket import standalone
+
+    options, _ = standalone._parse_args_and_config(['-H', 'localhost', '-p', '0', '-w', 'that_directory'])
+    options.cgi_directories = []
+    options.is_executable_method = None
+    server = standalone.WebSocketServer(options)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    print('listening on port %d' % server.server_port)
+    ...
+    server.shutdown()
+    server.server_close()
+    thread.join()
+"""
 
 import logging
 import re

@@ -44,7 +44,10 @@ def validate_subprotocol(subprotocol):
 
 
 def parse_host_header(request):
-    """The host and the port that the client connects to."""
+    """The host and the port that the client connects to, as its ``Host`` header says.
+
+    Raises :class:`HandshakeException` when the port is not a number.
+    """
     host, colon, port = request.headers_in[common.HOST_HEADER].partition(':')
     if not colon:
         return host, get_default_port(request.is_https())
@@ -71,7 +74,13 @@ def validate_mandatory_header(request, key, expected_value, fail_status=None):
 
 
 def parse_token_list(data):
-    """A comma-separated list of tokens; empty items are skipped, but not all may be empty."""
+    """A comma-separated list of tokens; empty items are skipped, but not all may be empty.
+
+    Raises :class:`HandshakeException`.
+
+    >>> parse_token_list('keep-alive, Upgrade,')
+    ['keep-alive', 'Upgrade']
+    """
     state = http_header_util.ParsingState(data)
     tokens = []
     while True:

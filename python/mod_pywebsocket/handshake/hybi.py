@@ -25,7 +25,11 @@ def check_request_line(request):
 
 
 def compute_accept(key):
-    """``Sec-WebSocket-Accept`` for a key; both are ``bytes``."""
+    """``Sec-WebSocket-Accept`` for a key; both are ``bytes``.
+
+    >>> compute_accept(b'dGhlIHNhbXBsZSBub25jZQ==')
+    b's3pPLMBiTxaQ9kYGzzhZRbK+xOo='
+    """
     from hashlib import sha1
     digest = sha1(key + common.WEBSOCKET_ACCEPT_UUID).digest()
     return binascii.b2a_base64(digest, newline=False)
@@ -37,7 +41,11 @@ def compute_accept_from_unicode(key):
 
 
 def format_header(name, value):
-    """A header's line. Nothing is checked, so it can carry what no honest header would."""
+    """A header's line. Nothing is checked, so it can carry what no honest header would.
+
+    >>> format_header('Set-Cookie', 'id=1')
+    'Set-Cookie: id=1\\r\\n'
+    """
     return '%s: %s\r\n' % (name, value)
 
 

@@ -175,6 +175,16 @@ class AsyncStream(Stream):
         if not self._send_close(code, reason, wait_response):
             await self._sent()
             return
+        seconds = self._options.close_timeout
+        # Whoever waits for the peer then sees the end of the connection.
+        end = self._loop.call_later(seconds, self._channel.shutdown, 2) if seconds else None
+        try:
+            await self._close_answered()
+        finally:
+            if end is not None:
+                end.cancel()
+
+    async def _close_answered(self):
         if not self._request.client_terminated:
             while self._receiver not in (None, asyncio.current_task()):
                 # The answer comes to that one.

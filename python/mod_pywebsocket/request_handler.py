@@ -90,6 +90,8 @@ class WebSocketRequestHandler(_HttpRequestHandler):
         request = _StandaloneRequest(self, options.use_tls)
         if hasattr(options, 'max_message_bytes'):
             request._max_message_bytes = options.max_message_bytes or None
+        if hasattr(options, 'close_timeout'):
+            request._close_timeout = options.close_timeout or None
         try:
             # A target without a handler is a file or a script.
             if options.dispatcher.get_handler_suite(self.path) is None:
@@ -98,6 +100,8 @@ class WebSocketRequestHandler(_HttpRequestHandler):
         except dispatch.DispatchException as e:
             self._logger.info('Dispatching fails: %s', e)
             self.send_error(e.status)
+            return False
+        if getattr(options, 'origins', None) and not self._is_welcome(options.origins):
             return False
 
         try:
@@ -165,6 +169,22 @@ class WebSocketRequestHandler(_HttpRequestHandler):
         from hmac import compare_digest
         return compare_digest(given.encode('utf-8', 'surrogateescape'),
                               self._options.basic_auth_credential.encode('utf-8'))
+
+    def _is_welcome(self, origins):
+        """Whether the page that asks may connect (RFC 6455 10.2); answers it when not.
+
+        A request without an origin is not a browser's.
+        """
+        given = self.headers.get_all(common.ORIGIN_HEADER) or []
+        if len(given) > 1:
+            self._logger.info('The request has several origins: %r', given)
+            self.send_error(common.HTTP_STATUS_BAD_REQUEST)
+            return False
+        if given and given[0].lower() not in (origin.lower() for origin in origins):
+            self._logger.info('The origin %r is not one of those allowed', given[0])
+            self.send_error(common.HTTP_STATUS_FORBIDDEN, 'Origin not allowed')
+            return False
+        return True
 
     def log_request(self, code='-', size='-'):
         """One line for each answer, at INFO."""

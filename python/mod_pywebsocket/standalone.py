@@ -22,6 +22,8 @@ import argparse
 _DEFAULT_LOG_MAX_BYTES = 1024 * 256
 _DEFAULT_LOG_BACKUP_COUNT = 5
 _DEFAULT_REQUEST_QUEUE_SIZE = 128
+# The longest timeout: about a month, which every clock can add.
+_MAX_SECONDS = 2000000
 
 
 def __getattr__(name):
@@ -91,8 +93,13 @@ def _build_option_parser():
     add('--handler-encoding', '--handler_encoding', dest='handler_encoding', metavar='CODEC',
         help='encoding of the handler files (default: the locale\'s)')
     # Of this library.
-    add('--max-message-bytes', dest='max_message_bytes', type=int, default=128 << 20, metavar='BYTES',
-        help='longest message to receive, inflated; 0 is without limit (default: 128 MiB)')
+    add('--max-message-bytes', '--max_message_bytes', dest='max_message_bytes', type=int, default=128 << 20,
+        metavar='BYTES', help='longest message to receive, inflated; 0 is without limit (default: 128 MiB)')
+    add('--close-timeout', '--close_timeout', dest='close_timeout', type=float, default=120.0, metavar='SECONDS',
+        help='how long clients have to answer a close frame; 0 is for ever (default: 120)')
+    add('--origin', dest='origins', action='extend', type=_split_at_commas, default=[], metavar='ORIGIN',
+        help='pages of this origin may connect and no others, as https://example.com; may be repeated, or a '
+             'comma-separated list. What is no browser sends no origin and is let in')
     # Of the server's first generation; accepted, warned of once, without effect.
     add('--tls-module', '--tls_module', dest='tls_module', choices=['ssl', 'pyopenssl'], help=argparse.SUPPRESS)
     add('--allow-draft75', dest='allow_draft75', action='store_true', help=argparse.SUPPRESS)
@@ -107,6 +114,10 @@ def _help_formatter(prog):
     except OSError:
         columns = 80
     return argparse.HelpFormatter(prog, width=columns - 2)
+
+
+def _split_at_commas(text):
+    return [item.strip() for item in text.split(',') if item.strip()]
 
 
 def _parse_args_and_config(args):
@@ -173,6 +184,7 @@ def _prepared(args):
     if rest:
         _die('Unrecognized positional arguments: %r' % rest, options)
     _check_tls(options)
+    _check_values(options)
     options.cgi_directories = options.cgi_paths.split(',') if options.cgi_paths else []
     options.is_executable_method = None
     if options.use_basic_auth:
@@ -194,6 +206,19 @@ def _check_tls(options):
         _die('--tls-client-cert-optional needs --tls-client-auth', options)
     elif options.tls_client_auth and not options.tls_client_ca:
         _die('--tls-client-auth needs --tls-client-ca', options)
+
+
+def _check_values(options):
+    if options.max_message_bytes < 0:
+        _die('--max-message-bytes is at least 0, not %d' % options.max_message_bytes, options)
+    for name, seconds in (('--close-timeout', options.close_timeout),):
+        if not 0 <= seconds <= _MAX_SECONDS:
+            _die('%s is 0 to %d seconds, not %s' % (name, _MAX_SECONDS, seconds), options)
+    for origin in options.origins:
+        scheme, _, host = origin.partition('://')
+        if origin.lower() != 'null' and not (scheme and host and not set(host) & set('/?#@* ')):
+            _die('--origin takes what browsers send, as https://example.com or http://localhost:8000, without a path; '
+                 'not %r' % origin, options)
 
 
 if __name__ == '__main__':

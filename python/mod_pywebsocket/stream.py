@@ -16,6 +16,7 @@ about it (a fragment, a control frame, an extension) is left unread for the Pyth
 
 import struct
 import threading
+import time
 from collections import deque
 
 from linkspan import _linkspan
@@ -84,6 +85,8 @@ class StreamOptions:
         self.unmask_receive = True
         # The longest message to receive; None is without limit.
         self.max_message_bytes = None
+        # How long the peer has to answer a close frame, in seconds; None is for ever.
+        self.close_timeout = None
 
 
 class Stream:
@@ -116,6 +119,8 @@ class Stream:
         self._utf8 = None
         # A text was refused before its end: what comes next cannot be told.
         self._is_cut = False
+        # When the peer must have answered our close frame.
+        self._answer_by = None
         # Frames leave one at a time, and a compressor sees them in the order in which they leave.
         self._sending = threading.RLock()
 
@@ -157,6 +162,8 @@ class Stream:
             message = self._receive_plain_message(channel)
             if message is not None:
                 return message
+        if self._answer_by is not None:
+            self._wait_for_what_is_left()
         frame = self._next_frame(channel)
         if common.is_control_opcode(frame.opcode) and len(frame.payload) > _MAX_CONTROL_PAYLOAD:
             raise InvalidFrameException(
@@ -460,10 +467,18 @@ class Stream:
 
         Nothing happens when this end has closed already. Going away (1001) and protocol errors (1002) do
         not wait, nor does the refusal of a text before its end. Raises
-        :class:`ConnectionTerminatedException` when something else than the answer comes.
+        :class:`ConnectionTerminatedException` when something else than the answer comes, or nothing in time.
         """
-        if self._send_close(code, reason, wait_response):
-            self._check_close_answer(self.receive_message())
+        if self._request.server_terminated:
+            return
+        own_timeout = self._start_waiting()
+        try:
+            if self._send_close(code, reason, wait_response):
+                self._check_close_answer(self.receive_message())
+        finally:
+            if self._answer_by is not None:
+                self._answer_by = None
+                self._request._request_handler.connection.settimeout(own_timeout)
 
     def _send_close(self, code, reason, wait_response):
         """Sends a close frame unless one was sent; whether the peer's is to be waited for."""
@@ -483,6 +498,24 @@ class Stream:
         # A peer in the middle of something may send it first; the original takes that for a failure too.
         if message is not None:
             raise ConnectionTerminatedException('the peer sent a message instead of its close frame')
+
+    def _start_waiting(self):
+        """From now on the peer has ``close_timeout`` seconds; the connection's timeout until now."""
+        seconds = getattr(self._options, 'close_timeout', None)
+        raw = getattr(getattr(self._request, '_request_handler', None), 'connection', None)
+        if not seconds or not hasattr(raw, 'settimeout'):
+            return None
+        own_timeout = raw.gettimeout()
+        if own_timeout is None:
+            self._answer_by = time.monotonic() + seconds
+            raw.settimeout(seconds)
+        return own_timeout
+
+    def _wait_for_what_is_left(self):
+        seconds = self._answer_by - time.monotonic()
+        if seconds <= 0:
+            raise ConnectionTerminatedException('the peer has not answered the close frame in time')
+        self._request._request_handler.connection.settimeout(seconds)
 
     def _send_closing_handshake(self, code, reason):
         body = create_closing_handshake_body(code, reason)

@@ -103,6 +103,7 @@ class StreamOptions:
     mask_send: bool
     unmask_receive: bool
     max_message_bytes: int | None
+    close_timeout: float | None
 
     def __init__(self) -> None: ...
 

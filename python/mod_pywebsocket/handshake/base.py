@@ -150,6 +150,7 @@ class HandshakerBase:
 
         options = StreamOptions()
         options.max_message_bytes = getattr(request, '_max_message_bytes', options.max_message_bytes)
+        options.close_timeout = getattr(request, '_close_timeout', options.close_timeout)
         self._agree_on_extensions(options)
         request.ws_stream = Stream(request, options)
         self._check_protocol()

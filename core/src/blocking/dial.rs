@@ -1,17 +1,101 @@
-//! Dialling: from a URL to an open WebSocket.
+//! [`Dial`]: from a URL to an open WebSocket, without waiting; and the calls that wait for it.
 
-use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
 
-use nix::poll::{PollFd, PollFlags, poll};
-
-use super::shared::timeout;
+use super::polled::{Interest, wait_for};
+use super::raw::RawStream;
+use super::reach::Reach;
 use super::websocket::WebSocket;
 use crate::clock;
-use crate::connector::{ConnectOptions, Connecting, Found, Step, follow};
+use crate::connector::{ConnectOptions, follow};
 use crate::error::Error;
-use crate::protocol::handshake::{Reject, Uri};
-use crate::protocol::{Engine, Fault, Keys};
-use crate::transport::Transport;
+use crate::protocol::Fault;
+use crate::protocol::handshake::{Response, Uri};
+
+/// A client on its way to an open WebSocket, redirects followed. It never waits: call [`Dial::go_on`] whenever
+/// something of [`Dial::awaits`] has come.
+#[derive(Debug)]
+pub struct Dial {
+    options: ConnectOptions,
+    followed: u32,
+    stage: Stage,
+}
+
+#[derive(Debug)]
+enum Stage {
+    Reaching(Box<Reach>),
+    Opening(WebSocket),
+    Over,
+}
+
+impl Dial {
+    /// Nothing happens before the first [`Dial::go_on`]. Fails when the options cannot be kept.
+    pub fn new(options: ConnectOptions) -> Result<Dial, Error> {
+        let stage = Stage::Reaching(Box::new(Reach::new(options.clone())?));
+        Ok(Dial { options, followed: 0, stage })
+    }
+
+    /// Goes as far as it can: the WebSocket, once it is open. An error is the end.
+    pub fn go_on(&mut self) -> Result<Option<WebSocket>, Error> {
+        loop {
+            match &mut self.stage {
+                Stage::Reaching(reach) => {
+                    let Some((transport, mut engine, early)) = reach.reach()? else { return Ok(None) };
+                    engine.connected(clock::now());
+                    self.stage = Stage::Opening(WebSocket::new(transport, engine, early)?);
+                }
+                Stage::Opening(websocket) => match websocket.try_open() {
+                    Ok(false) => return Ok(None),
+                    Ok(true) => {
+                        let websocket = websocket.clone();
+                        self.stage = Stage::Over;
+                        return Ok(Some(websocket));
+                    }
+                    Err(error) => self.redirect(error)?,
+                },
+                Stage::Over => return Err(Error::Gone),
+            }
+        }
+    }
+
+    /// Begins anew where the refusal points to, or fails with it.
+    fn redirect(&mut self, error: Error) -> Result<(), Error> {
+        let next = match (&error, self.response()) {
+            (Error::Fault(Fault::Refused(_)), Some(response)) => follow(&self.options, self.followed, &response),
+            _ => None,
+        };
+        self.options = next.ok_or(error)??;
+        self.followed += 1;
+        self.stage = Stage::Reaching(Box::new(Reach::new(self.options.clone())?));
+        Ok(())
+    }
+
+    /// The server's answer when it is the error, as far as it came.
+    pub fn response(&self) -> Option<Response> {
+        match &self.stage {
+            Stage::Opening(websocket) => websocket.ask(|engine| engine.response().cloned()),
+            Stage::Reaching(_) | Stage::Over => None,
+        }
+    }
+
+    /// What to wait for: any of these, or so long at the most.
+    pub fn awaits(&self) -> (Vec<Interest<'_>>, Option<Duration>) {
+        match &self.stage {
+            Stage::Reaching(reach) => reach.awaits(),
+            Stage::Opening(websocket) => {
+                let (interest, timeout) = websocket.awaits();
+                (vec![interest], timeout)
+            }
+            Stage::Over => (Vec::new(), None),
+        }
+    }
+
+    /// Waits for what [`Dial::awaits`] says; a signal ends the wait too.
+    pub fn wait(&self) {
+        let (interests, timeout) = self.awaits();
+        wait_for(&interests, timeout);
+    }
+}
 
 impl WebSocket {
     /// Connects to a `ws://`, `wss://` or `ws+unix://` URL with the defaults, and waits until it is open.
@@ -23,71 +107,27 @@ impl WebSocket {
     /// TLS included, and `Config::handshake_timeout` for the opening handshake. A refusal is an error with
     /// the server's status. Redirects are followed as far as `max_redirects` allows, each in its own time;
     /// `reconnect` is for clients in a loop.
-    pub fn dial_with(mut options: ConnectOptions) -> Result<WebSocket, Error> {
-        options.config.check()?;
-        let mut followed = 0;
+    pub fn dial_with(options: ConnectOptions) -> Result<WebSocket, Error> {
+        let mut dial = Dial::new(options)?;
         loop {
-            let websocket = WebSocket::begin(options.clone())?;
-            // A client is asked nothing.
-            let Err(error) = websocket.open(|_| Err(Reject::text(500, ""))) else { return Ok(websocket) };
-            let next = match &error {
-                Error::Fault(Fault::Refused(_)) => {
-                    websocket.ask(|engine| engine.response().and_then(|response| follow(&options, followed, response)))
-                }
-                _ => None,
-            };
-            options = next.ok_or(error)??;
-            followed += 1;
-        }
-    }
-
-    /// A WebSocket on a stream to the server; the opening handshake is still to be done.
-    fn begin(options: ConnectOptions) -> Result<WebSocket, Error> {
-        let mut seed = [0; 32];
-        getrandom::fill(&mut seed).map_err(|source| Error::io("draw random numbers", source.into()))?;
-        let now = clock::now();
-        let engine = Engine::client(options.config.clone(), &options.uri, &options.headers, Keys::new(seed), now)?;
-        let mut connecting = Connecting::new(options, engine, now)?;
-        let (transport, early) = connect(&mut connecting)?;
-        let mut engine = connecting.into_engine();
-        engine.connected(clock::now());
-        WebSocket::new(transport, engine, early)
-    }
-}
-
-fn connect(connecting: &mut Connecting) -> Result<(Transport, Vec<u8>), Error> {
-    loop {
-        match connecting.next_step(clock::now()) {
-            Step::Resolve => resolve(connecting),
-            // The sockets are watched in the next turn, all of them.
-            Step::Watch => {}
-            Step::Wait => {
-                let mut flags = PollFlags::empty();
-                flags.set(PollFlags::POLLIN, connecting.awaits_input());
-                flags.set(PollFlags::POLLOUT, connecting.awaits_output());
-                let mut watched: Vec<PollFd<'_>> = connecting.watched().map(|fd| PollFd::new(fd, flags)).collect();
-                // Whatever it says, the next step looks for itself.
-                let _ = poll(&mut watched, timeout(connecting.next_timeout()));
+            if let Some(websocket) = dial.go_on()? {
+                return Ok(websocket);
             }
-            Step::Connected(transport, early) => return Ok((transport, early)),
-            Step::Failed(error) => return Err(error),
+            dial.wait();
         }
     }
 }
 
-fn resolve(connecting: &mut Connecting) {
-    let (sender, receiver) = mpsc::channel::<Found>();
-    connecting.resolve(Box::new(move |found| {
-        // When nobody listens any more, the time was up.
-        let _ = sender.send(found);
-    }));
-    let answer = match connecting.next_timeout() {
-        Some(until) => receiver.recv_timeout(until.since(clock::now())),
-        None => receiver.recv().map_err(|_| RecvTimeoutError::Disconnected),
-    };
-    match answer {
-        Ok(found) => connecting.resolved(found),
-        // A resolver that drops the question does not answer it: the next step waits for the deadline.
-        Err(RecvTimeoutError::Disconnected | RecvTimeoutError::Timeout) => {}
+impl RawStream {
+    /// Connects as [`WebSocket::dial_with`] does, up to where the opening handshake would begin: not a byte of it
+    /// is sent.
+    pub fn dial_with(options: ConnectOptions) -> Result<RawStream, Error> {
+        let mut reach = Reach::new(options)?;
+        loop {
+            if let Some(stream) = reach.go_on()? {
+                return Ok(stream);
+            }
+            reach.wait();
+        }
     }
 }

@@ -24,6 +24,10 @@ impl RawStream {
         Ok(RawStream { shared: Shared::new(transport, Outbox::new(), unread)? })
     }
 
+    pub(super) fn shared(&self) -> &Shared<Outbox> {
+        &self.shared
+    }
+
     /// Waits until there are bytes, and reads at least one and as many as there are and fit. 0 is the
     /// end of the stream. None when the time is up first, or a signal was handled while there was a
     /// limit: look after it and call again.

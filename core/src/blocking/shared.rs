@@ -1,7 +1,7 @@
 //! [`Shared`]: the lock, what it guards, and waiting outside of it.
 
 use std::io::{self, IoSlice};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use nix::errno::Errno;
@@ -158,6 +158,10 @@ impl<P: Outgoing> Shared<P> {
             error: None,
         };
         Ok(Shared { state: Mutex::new(state), waiting })
+    }
+
+    pub(super) fn waiting(&self) -> BorrowedFd<'_> {
+        self.waiting.as_fd()
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State<P>> {

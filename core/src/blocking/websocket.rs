@@ -4,6 +4,7 @@ use std::io;
 use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
+use super::polled::Outbound;
 use super::raw::deadline;
 use super::shared::{READ, SECURE_READ, Shared, State, Unread, Waited};
 use crate::clock;
@@ -21,7 +22,7 @@ use crate::transport::{Peer, Transport};
 /// Pings are answered, and deadlines kept, while some thread receives.
 #[derive(Clone, Debug)]
 pub struct WebSocket {
-    shared: Arc<Shared<Engine>>,
+    pub(super) shared: Arc<Shared<Engine>>,
 }
 
 /// What a receiver is told.
@@ -48,7 +49,7 @@ pub enum Received {
 }
 
 /// What the engine tells, and the driver does not pass on as it is.
-enum Step {
+pub(super) enum Step {
     Open,
     Request(Box<Request>),
     Received(Received),
@@ -134,7 +135,7 @@ impl WebSocket {
                 return Ok(Received::TimedOut);
             }
             let waited;
-            (state, waited) = self.wait(state, deadline);
+            (state, waited) = self.wait_unlocked(state, deadline);
             if waited == Waited::Interrupted && deadline.is_some() {
                 return Ok(Received::TimedOut);
             }
@@ -170,11 +171,7 @@ impl WebSocket {
     /// left. The rest leaves with [`WebSocket::flush`] or any other call. Refused when too much waits
     /// already (`Config::max_outbox_bytes`).
     pub fn post(&self, kind: MessageKind, data: &[u8]) -> Result<bool, Error> {
-        let mut state = self.shared.lock();
-        state.check_open()?;
-        state.put_message(kind, data)?;
-        state.write();
-        Ok(!state.has_waiting())
+        self.try_send(Outbound::Message(kind, data))
     }
 
     /// Waits until everything accepted has left: true. False when the time is up first, or a signal was
@@ -242,7 +239,7 @@ impl WebSocket {
     }
 
     /// Goes through the opening handshake.
-    pub(super) fn open(&self, decide: impl FnOnce(&Request) -> Result<Accept, Reject>) -> Result<(), Error> {
+    fn open(&self, decide: impl FnOnce(&Request) -> Result<Accept, Reject>) -> Result<(), Error> {
         let mut decide = Some(decide);
         let mut refused = None;
         let mut state = self.shared.lock();
@@ -268,13 +265,13 @@ impl WebSocket {
                     return Err(refused.map_or(Error::Gone, Error::Fault));
                 }
                 Some(Step::Received(_)) => {}
-                None => state = self.wait(state, None).0,
+                None => state = self.wait_unlocked(state, None).0,
             }
         }
     }
 
     /// Waits for the socket, the engine's deadline, or the caller's.
-    fn wait<'a>(
+    fn wait_unlocked<'a>(
         &'a self,
         state: MutexGuard<'a, State<Engine>>,
         deadline: Option<Time>,
@@ -320,7 +317,7 @@ impl WebSocket {
             if state.protocol.shutdown() == Shutdown::Both {
                 return state;
             }
-            state = self.wait(state, None).0;
+            state = self.wait_unlocked(state, None).0;
         }
     }
 }
@@ -328,7 +325,7 @@ impl WebSocket {
 impl State<Engine> {
     /// The next thing that happened, without waiting: from what was read already, from the socket, or
     /// from the clock. Answers are written.
-    fn advance(&mut self, now: Time) -> Option<Step> {
+    pub(super) fn advance(&mut self, now: Time) -> Option<Step> {
         loop {
             if let Some(step) = self.next(now) {
                 self.settle(now);
@@ -422,7 +419,7 @@ impl State<Engine> {
         }
     }
 
-    fn put_message(&mut self, kind: MessageKind, data: &[u8]) -> Result<(), Misuse> {
+    pub(super) fn put_message(&mut self, kind: MessageKind, data: &[u8]) -> Result<(), Misuse> {
         let State { protocol, transport, accepted, broken, .. } = self;
         protocol.send_through(kind, data, |slices| {
             // A failure shows again in the next write, where it is kept.
@@ -432,7 +429,7 @@ impl State<Engine> {
         })
     }
 
-    fn check_open(&self) -> Result<(), Misuse> {
+    pub(super) fn check_open(&self) -> Result<(), Misuse> {
         if self.broken.is_some() { Err(Misuse::Closed) } else { Ok(()) }
     }
 

@@ -83,7 +83,8 @@ pub struct CloseInfo {
     pub code: CloseCode,
     /// The peer's reason, or the sentence that was sent with a fault's code.
     pub reason: String,
-    /// Whether both close frames were exchanged (RFC 6455 7.1.4).
+    /// Whether both close frames were exchanged (RFC 6455 7.1.4). False once raw bytes were sent: who knows what
+    /// the peer took them for?
     pub clean: bool,
     /// Who began.
     pub begun_by: Side,

@@ -110,8 +110,8 @@ pub struct Engine {
     closing: Option<Box<Closing>>,
     /// The last ping that could not be answered because too much waits.
     owed_pong: Option<Box<[u8]>>,
-    /// The message that is being sent in fragments, and whether it is compressed.
-    sending: Option<(MessageKind, bool)>,
+    /// The message that is being sent in fragments.
+    sending: Option<MessageKind>,
     phase: Phase,
     /// `Event::Open` is still to be told.
     untold_open: bool,
@@ -121,6 +121,8 @@ pub struct Engine {
     /// The keepalive ping that no pong has answered yet, while the deadline still tells when it was sent.
     pinged: Pinged,
     end_of_input: bool,
+    /// Bytes were sent of which only the application knows what they are.
+    sent_raw: bool,
 }
 
 /// How a keepalive ping set the next deadline.
@@ -155,6 +157,7 @@ impl Engine {
             is_probing: false,
             pinged: Pinged::Not,
             end_of_input: false,
+            sent_raw: false,
         }
     }
 

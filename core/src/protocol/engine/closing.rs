@@ -50,7 +50,7 @@ impl Engine {
                 self.write_control(OpCode::Close, &payload[..length]);
                 if let Some(closing) = &mut self.closing {
                     closing.is_answered = true;
-                    closing.info.clean = true;
+                    closing.info.clean = !self.sent_raw;
                 }
             }
             Phase::CloseSent | Phase::CloseReceived | Phase::Failing | Phase::Closed => return Err(Misuse::Closed),
@@ -109,6 +109,7 @@ impl Engine {
 
     /// The end is certain, or begun; `Closed` follows when everything has left.
     pub(super) fn conclude(&mut self, now: Time, phase: Phase, mut info: CloseInfo) {
+        info.clean &= !self.sent_raw;
         info.unsent_bytes += self.closing.as_ref().map_or(0, |closing| closing.info.unsent_bytes);
         let was_open = self.was_open();
         let waited = self.outbox.len();

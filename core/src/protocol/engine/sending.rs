@@ -107,13 +107,15 @@ impl Engine {
     /// Sends a fragment that was accepted when there was room for it.
     pub(crate) fn send_fragment_accepted(&mut self, kind: MessageKind, data: &[u8], fin: bool) -> Result<(), Misuse> {
         self.check_open()?;
-        let (opcode, is_compressed) = match self.sending {
-            None => (OpCode::from(kind), self.deflate.as_ref().is_some_and(|deflate| deflate.wants(usize::MAX))),
-            Some((begun, is_compressed)) if begun == kind => (OpCode::Continuation, is_compressed),
+        let opcode = match self.sending {
+            None => OpCode::from(kind),
+            Some(begun) if begun == kind => OpCode::Continuation,
             Some(_) => return Err(Misuse::FragmentMismatch),
         };
+        // All of a message or nothing: that never changes while the connection is open.
+        let is_compressed = self.deflate.as_ref().is_some_and(|deflate| deflate.wants(usize::MAX));
         self.write_data(opcode, data, fin, is_compressed);
-        self.sending = if fin { None } else { Some((kind, is_compressed)) };
+        self.sending = if fin { None } else { Some(kind) };
         Ok(())
     }
 
@@ -125,6 +127,24 @@ impl Engine {
     /// Sends a pong of at most 125 bytes, asked for or not.
     pub fn pong(&mut self, payload: &[u8]) -> Result<(), Misuse> {
         self.send_control(OpCode::Pong, payload)
+    }
+
+    /// Sends bytes as they are, behind what waits and past every check but that of the room: for those who break
+    /// rules on purpose. They may be frames, halves of them, or none. What the peer takes them for is not known
+    /// here, so no end is [clean](super::super::close::CloseInfo::clean) any more; what the peer sends is judged
+    /// as ever. Refused when the connection is not open, or its end is certain; after a close frame of ours it is
+    /// not.
+    pub fn send_raw(&mut self, bytes: &[u8]) -> Result<(), Misuse> {
+        match self.phase {
+            Phase::Opening => return Err(Misuse::NotOpen),
+            Phase::Open | Phase::CloseSent => {}
+            Phase::CloseReceived | Phase::Failing | Phase::Closed => return Err(Misuse::Closed),
+        }
+        self.check_limit(bytes.len())?;
+        self.sent_raw = true;
+        self.payload_waiting += bytes.len() as u64;
+        self.outbox.append(|gather| gather.extend_from_slice(bytes));
+        Ok(())
     }
 
     fn send_control(&mut self, opcode: OpCode, payload: &[u8]) -> Result<(), Misuse> {
@@ -157,6 +177,11 @@ impl Engine {
     #[inline]
     fn check_room(&self, bytes: usize) -> Result<(), Misuse> {
         self.check_open()?;
+        self.check_limit(bytes)
+    }
+
+    #[inline]
+    fn check_limit(&self, bytes: usize) -> Result<(), Misuse> {
         let limit = self.config.max_outbox_bytes;
         if self.outbox.len() + bytes > limit { Err(Misuse::OutboxFull { limit }) } else { Ok(()) }
     }

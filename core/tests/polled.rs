@@ -184,7 +184,7 @@ fn a_dial_goes_on_whenever_something_has_come() {
         if let Some(client) = dial.go_on().unwrap() {
             break client;
         }
-        dial.wait();
+        dial.wait(None);
     };
     assert_eq!(client.ask(Engine::phase), Phase::Open);
     assert!(matches!(dial.go_on(), Err(Error::Gone)));
@@ -198,7 +198,7 @@ fn a_resolver_that_drops_the_question_is_waited_for_until_the_deadline() {
     let mut waits = 0;
     let error = loop {
         match dial.go_on() {
-            Ok(_) => dial.wait(),
+            Ok(_) => dial.wait(None),
             Err(error) => break error.to_string(),
         }
         waits += 1;

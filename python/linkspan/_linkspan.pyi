@@ -4,16 +4,23 @@ from typing import Any, Union, final
 _Bytes = Union[bytes, bytearray, memoryview]
 _Path = Union[str, PathLike[str]]
 
+_Frame = tuple[int, bytes, bool, int, bytes | None]
+
 __all__ = [
     'Channel',
+    'Dial',
     'Front',
+    'RawStream',
     'ServerTls',
     'Utf8',
     'Watch',
+    'WebSocket',
     '__version__',
+    'frame_bytes',
     'gil_wait',
     'mask',
     'measure_gil_wait',
+    'opening_request',
 ]
 
 __version__: str
@@ -124,3 +131,94 @@ class Front:
     def is_closed(self) -> bool: ...
     def close(self) -> None:
         """Accepts no more."""
+
+def frame_bytes(
+    opcode: int, payload: str | _Bytes, fin: bool, rsv: int, mask: bytes | None, length: int | None
+) -> bytes:
+    """One frame, right or wrong."""
+
+def opening_request(url: str, key: str, options: dict[str, Any]) -> bytes:
+    """The head of the request that `linkspan.connect` would send, with this key."""
+
+@final
+class Dial:
+    """A client on its way to an open WebSocket, or with `raw` to a stream on which nothing was said yet."""
+
+    def __new__(cls, url: str, options: dict[str, Any], raw: bool = False) -> Dial: ...
+    def go_on(self) -> WebSocket | RawStream | None:
+        """Goes as far as it can without waiting: what it was to reach, or `None`."""
+    def awaits(self) -> tuple[list[tuple[int, bool, bool]], float | None]:
+        """What to wait for before going on: `(fd, reading, writing)` of each, and how many seconds at the most."""
+    def wait(self) -> None:
+        """Waits for that. Ctrl-C works."""
+
+@final
+class WebSocket:
+    """A client's open WebSocket. One thread receives, several may send.
+
+    With `wait`, sending waits until all has left; without, the answer says whether it has, and `flush` sends the rest.
+    """
+
+    def receive(self, timeout: float | None = None) -> str | bytes:
+        """The next message, waiting for it at most `timeout` seconds."""
+    def try_receive(self) -> str | bytes | None:
+        """The next message if it is there."""
+    def send(self, message: str | _Bytes, wait: bool = True) -> bool: ...
+    def send_fragment(self, piece: str | _Bytes, end: bool, wait: bool = True) -> bool: ...
+    def ping(self, payload: str | _Bytes, wait: bool = True) -> bool: ...
+    def pong(self, payload: str | _Bytes, wait: bool = True) -> bool: ...
+    def send_raw(self, data: _Bytes, wait: bool = True) -> bool: ...
+    def flush(self, wait: bool = True) -> bool: ...
+    def is_full(self) -> bool:
+        """Whether so much waits that a sender should `flush` first."""
+    def close(self, code: int | None, reason: str, wait: bool = True) -> bool:
+        """Begins to close; whether the stream has ended."""
+    def end(self) -> bool:
+        """Drops what has come after `close`, and tells whether the stream has ended."""
+    def abort(self) -> None:
+        """Ends the connection at once."""
+    def detach(self) -> RawStream: ...
+    def is_detached(self) -> bool: ...
+    def fileno(self) -> int: ...
+    def awaits(self) -> tuple[bool, bool, float | None]:
+        """What a receiver waits for: `(reading, writing, seconds at the most)`."""
+    @property
+    def url(self) -> str: ...
+    @property
+    def subprotocol(self) -> str | None: ...
+    @property
+    def extensions(self) -> str: ...
+    @property
+    def response(self) -> tuple[int, str, list[tuple[str, str]], bytes]: ...
+    @property
+    def ready_state(self) -> int: ...
+    @property
+    def buffered_amount(self) -> int: ...
+    @property
+    def close_info(self) -> tuple[int, str, bool] | None:
+        """`(code, reason, clean)` once the end is certain."""
+    @property
+    def peer(self) -> str: ...
+    @property
+    def peer_certificate(self) -> bytes | None: ...
+
+@final
+class RawStream:
+    """A client's connection as a stream of bytes. One thread reads, several may write; `wait` as with `WebSocket`."""
+
+    def receive(self, max_bytes: int, timeout: float | None = None, wait: bool = True) -> bytes | None:
+        """Bytes as they come; `b''` at the end. Without `wait`: `None` when there are none yet."""
+    def receive_frame(self, timeout: float | None = None, wait: bool = True) -> list[_Frame] | None:
+        """The next frame, in a list of one; an empty list at the end. Without `wait`: `None` before it is there."""
+    def receive_head(self, timeout: float | None = None, wait: bool = True) -> bytes | None:
+        """An HTTP head with its empty line. Without `wait`: `None` before it is there."""
+    def send(self, data: _Bytes, wait: bool = True) -> bool: ...
+    def flush(self, wait: bool = True) -> bool: ...
+    def end_sending(self) -> None:
+        """Ends the sending half; `flush` before."""
+    def abort(self) -> None:
+        """Ends both halves at once."""
+    def fileno(self) -> int: ...
+    def awaits(self) -> tuple[bool, bool, float | None]: ...
+    @property
+    def peer(self) -> str: ...

@@ -4,10 +4,15 @@ mod ahead;
 mod baton;
 mod buffers;
 mod channel;
+mod connect_options;
+mod deadline;
+mod dial;
 mod errors;
+mod frame;
 mod front;
 mod gil;
 mod inbox;
+mod raw_stream;
 mod sources;
 mod tls;
 mod traffic;
@@ -15,6 +20,7 @@ mod utf8;
 mod waiter;
 mod watch;
 mod watchdog;
+mod websocket;
 mod wire;
 
 /// Native code under `linkspan` and `mod_pywebsocket`; the names may change with each release.
@@ -27,15 +33,25 @@ mod _linkspan {
     #[pymodule_export]
     use super::channel::Channel;
     #[pymodule_export]
+    use super::connect_options::opening_request;
+    #[pymodule_export]
+    use super::dial::Dial;
+    #[pymodule_export]
+    use super::frame::frame_bytes;
+    #[pymodule_export]
     use super::front::Front;
     #[pymodule_export]
     use super::gil::{gil_wait, measure_gil_wait};
+    #[pymodule_export]
+    use super::raw_stream::RawStream;
     #[pymodule_export]
     use super::tls::ServerTls;
     #[pymodule_export]
     use super::utf8::Utf8;
     #[pymodule_export]
     use super::watch::Watch;
+    #[pymodule_export]
+    use super::websocket::WebSocket;
 
     #[pymodule_export]
     #[allow(non_upper_case_globals)]

@@ -90,10 +90,10 @@ impl Dial {
         }
     }
 
-    /// Waits for what [`Dial::awaits`] says; a signal ends the wait too.
-    pub fn wait(&self) {
-        let (interests, timeout) = self.awaits();
-        wait_for(&interests, timeout);
+    /// Waits for what [`Dial::awaits`] says, at most for `limit`; a signal ends the wait too.
+    pub fn wait(&self, limit: Option<Duration>) {
+        let (interests, left) = self.awaits();
+        wait_for(&interests, limit.into_iter().chain(left).min());
     }
 }
 
@@ -113,7 +113,7 @@ impl WebSocket {
             if let Some(websocket) = dial.go_on()? {
                 return Ok(websocket);
             }
-            dial.wait();
+            dial.wait(None);
         }
     }
 }
@@ -127,7 +127,7 @@ impl RawStream {
             if let Some(stream) = reach.go_on()? {
                 return Ok(stream);
             }
-            reach.wait();
+            reach.wait(None);
         }
     }
 }

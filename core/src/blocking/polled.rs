@@ -101,10 +101,10 @@ impl WebSocket {
         (interest(&state, self.as_fd()), left(&state))
     }
 
-    /// Waits for what [`WebSocket::awaits`] says, at most for `timeout`; a signal ends the wait too.
-    pub fn wait(&self, timeout: Option<Duration>) {
+    /// Waits for what [`WebSocket::awaits`] says, at most for `limit`; a signal ends the wait too.
+    pub fn wait(&self, limit: Option<Duration>) {
         let (interest, left) = self.awaits();
-        wait_for(&[interest], timeout.into_iter().chain(left).min());
+        wait_for(&[interest], limit.into_iter().chain(left).min());
     }
 
     /// Goes on with the opening handshake of a client; true once it is done.

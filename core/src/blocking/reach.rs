@@ -84,10 +84,10 @@ impl Reach {
         (bell.chain(sockets).collect(), left)
     }
 
-    /// Waits for what [`Reach::awaits`] says; a signal ends the wait too.
-    pub fn wait(&self) {
-        let (interests, timeout) = self.awaits();
-        wait_for(&interests, timeout);
+    /// Waits for what [`Reach::awaits`] says, at most for `limit`; a signal ends the wait too.
+    pub fn wait(&self, limit: Option<Duration>) {
+        let (interests, left) = self.awaits();
+        wait_for(&interests, limit.into_iter().chain(left).min());
     }
 }
 

@@ -18,8 +18,7 @@ def run_script(handler, script, url, query):
     body = _body(handler)
     if body is None:
         return
-    handler.send_response_only(200, 'Script output follows')
-    handler.log_request(200)
+    handler.send_response(200, 'Script output follows')
     handler.flush_headers()
     options = {}
     if hasattr(os, 'getuid') and os.getuid() == 0:
@@ -30,15 +29,12 @@ def run_script(handler, script, url, query):
     if '=' not in query and query:
         command.append(query.replace('+', ' '))
     try:
-        finished = subprocess.run(command, input=body, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                  env=_environment(handler, script, url, query), cwd=os.path.dirname(script),
+        finished = subprocess.run(command, input=body, stdout=subprocess.PIPE, env=_environment(handler, url, query),
                                   **options)
     except OSError as e:
         handler.log_error('The script %s does not start: %s', script, e)
         return
     handler.wfile.write(finished.stdout)
-    if finished.stderr:
-        handler.log_error('%s', finished.stderr.decode('utf-8', 'replace'))
     if finished.returncode != 0:
         handler.log_error('The script %s exits with status %d', script, finished.returncode)
 
@@ -64,7 +60,7 @@ def _body(handler):
     return bytes(body)
 
 
-def _environment(handler, script, url, query):
+def _environment(handler, url, query):
     environment = {name: os.environ[name] for name in _INHERITED if name in os.environ}
     headers = handler.headers
     environment.update({
@@ -75,7 +71,7 @@ def _environment(handler, script, url, query):
         'SERVER_PORT': str(handler.server.server_port),
         'REQUEST_METHOD': handler.command,
         'PATH_INFO': '',
-        'PATH_TRANSLATED': script,
+        'PATH_TRANSLATED': handler.translate_path(''),
         'SCRIPT_NAME': url,
         'QUERY_STRING': query,
         'REMOTE_ADDR': handler.client_address[0],

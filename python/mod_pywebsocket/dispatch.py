@@ -202,7 +202,7 @@ class Dispatcher:
         ``_conversation``, puts the outcome to come there.
         """
         transfer_data = self._suite_of(request).transfer_data
-        outcome = None
+        outcome, closing = None, ()
         with _Failures(request):
             try:
                 conversation = transfer_data(request)
@@ -214,8 +214,8 @@ class Dispatcher:
                 closing = self._closing(e)
                 if closing is None:
                     raise
-                if closing:
-                    request.ws_stream.close_connection(*closing)
+        if closing:
+            request.ws_stream.close_connection(*closing)
         if outcome is None:
             return
         if hasattr(request, '_conversation'):
@@ -238,7 +238,7 @@ class Dispatcher:
 
     async def _converse(self, request, conversation):
         """What :meth:`transfer_data` does, on the loop."""
-        ws_stream = request.ws_stream
+        ws_stream, closing = request.ws_stream, ()
         try:
             with _Failures(request):
                 try:
@@ -249,8 +249,8 @@ class Dispatcher:
                     closing = self._closing(e)
                     if closing is None:
                         raise
-                    if closing:
-                        await ws_stream.close_connection(*closing)
+            if closing:
+                await ws_stream.close_connection(*closing)
         finally:
             await ws_stream.end()
 

@@ -149,8 +149,9 @@ class PerMessageDeflateExtensionProcessor(ExtensionProcessorInterface):
 
         self._framer = _PerMessageDeflateFramer(server_bits, server_fresh)
         self._framer.set_compress_outgoing_enabled(True)
-        self._rfc1979_deflater = self._framer._rfc1979_deflater
-        self._rfc1979_inflater = self._framer._rfc1979_inflater
+        # For handlers that make or read frames by hand: those of the framer have other contexts.
+        self._rfc1979_deflater = util._RFC1979Deflater(server_bits, server_fresh)
+        self._rfc1979_inflater = util._RFC1979Inflater()
 
         response = common.ExtensionParameter(offer.name())
         if server_bits is not None:
@@ -250,7 +251,7 @@ class _PerMessageDeflateFramer:
     def _process_outgoing_message(self, message, end, binary):
         if not binary:
             message = message.encode('utf-8')
-        if not self._compress_outgoing_enabled and not self._compress_ongoing:
+        if not self._compress_outgoing_enabled:
             return message
         if not self._compress_ongoing:
             self._mark_next_frame = True

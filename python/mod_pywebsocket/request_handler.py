@@ -4,6 +4,7 @@ import http.server
 import os
 import re
 import sys
+import urllib.parse
 from http import client as http_client
 
 from linkspan._linkspan import Channel
@@ -197,15 +198,17 @@ class WebSocketRequestHandler(_HttpRequestHandler):
     # Scripts and files.
 
     def is_cgi(self):
-        """Whether the target is an executable file directly in one of the CGI directories."""
-        path, _, query = self.path.partition('?')
-        path = '/' + path.lstrip('/')
+        """Whether the target is an executable file below one of the CGI directories; of ``/``, directly in it."""
+        target, _, query = self.path.partition('?')
+        path = '/' + urllib.parse.unquote(target).lstrip('/')
+        if '..' in path:
+            return False
         for directory in self.cgi_directories:
             prefix = directory.rstrip('/') + '/'
             name = path[len(prefix):]
-            if not path.startswith(prefix) or '/' in name or name in ('', '..'):
+            if not path.startswith(prefix) or prefix == '/' and '/' in name:
                 continue
-            script = self.translate_path(path)
+            script = self.translate_path(target)
             if os.path.isfile(script) and self.is_executable(script):
                 self.cgi_info = directory.rstrip('/'), name + ('?' + query if query else '')
                 return True
@@ -221,7 +224,7 @@ class WebSocketRequestHandler(_HttpRequestHandler):
         directory, rest = self.cgi_info
         name, _, query = rest.partition('?')
         url = directory + '/' + name
-        _cgi.run_script(self, self.translate_path(url), url, query)
+        _cgi.run_script(self, self.translate_path(urllib.parse.quote(url)), url, query)
 
     def do_POST(self):
         """Scripts only."""

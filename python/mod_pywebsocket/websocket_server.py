@@ -39,7 +39,6 @@ _THREAD_STACK_BYTES = 1 << 20
 
 def _alias_handlers(dispatcher, websock_handlers_map_file):
     """Reads a map file: on each line an alias and the resource whose handler it gets."""
-    logger = logging.getLogger(__name__)
     with open(websock_handlers_map_file) as map_file:
         for number, line in enumerate(map_file, 1):
             line = line.rstrip()
@@ -47,12 +46,12 @@ def _alias_handlers(dispatcher, websock_handlers_map_file):
                 continue
             match = _MAP_LINE.match(line)
             if not match:
-                logger.warning('%s, line %d: not two words: %s', websock_handlers_map_file, number, line)
+                logging.warning('%s, line %d: not two words: %s', websock_handlers_map_file, number, line)
                 continue
             try:
                 dispatcher.add_resource_path_alias(match.group(1), match.group(2))
             except dispatch.DispatchException as e:
-                logger.error('%s, line %d: %s', websock_handlers_map_file, number, e)
+                logging.error('%s, line %d: %s', websock_handlers_map_file, number, e)
 
 
 class WebSocketServer(socketserver.ThreadingMixIn, HTTPServer):
@@ -90,7 +89,7 @@ class WebSocketServer(socketserver.ThreadingMixIn, HTTPServer):
         if options.websock_handlers_map_file:
             _alias_handlers(options.dispatcher, options.websock_handlers_map_file)
         for warning in options.dispatcher.source_warnings():
-            self._logger.warning('Warning in source loading: %s', warning)
+            logging.warning('Warning in source loading: %s', warning)
 
         socketserver.BaseServer.__init__(self, (options.server_host, options.port), WebSocketRequestHandler)
         self._tls()

@@ -1,0 +1,87 @@
+"""What may happen in web_socket_passive_closing_handshake. The query says which of it."""
+
+import sys
+
+from pywebsocket3 import handshake, msgutil, stream
+
+
+def throw(error):
+    raise error
+
+
+def send_first(request):
+    request.ws_stream.send_message('last words')
+    return 1000, ''
+
+
+def close_first(request):
+    request.ws_stream.close_connection(3001, 'mine', False)
+    return 3002, 'again'
+
+
+def report(request):
+    request.ws_stream.send_message(repr((
+        request.ws_close_code, request.ws_close_reason, request.client_terminated, request.server_terminated)))
+    return 1000, ''
+
+
+def give(value):
+    return lambda request: value
+
+
+ACTIONS = {
+    'echo': lambda request: (request.ws_close_code, request.ws_close_reason),
+    'report': report,
+    'normal': give((1000, '')),
+    'reason': give((4999, 'r')),
+    'list': give([1000, 'r']),
+    '1004': give((1004, '')),
+    '1016': give((1016, '')),
+    '2999': give((2999, '')),
+    'none-none': give((None, None)),
+    'none-empty': give((None, '')),
+    'none-text': give((None, 'text')),
+    'normal-none': give((1000, None)),
+    '1005': give((1005, '')),
+    '1006': give((1006, '')),
+    '1015': give((1015, '')),
+    '999': give((999, '')),
+    '0': give((0, '')),
+    '5000': give((5000, '')),
+    'float': give((1000.0, '')),
+    'true': give((True, '')),
+    'long-reason': give((1000, 'x' * 124)),
+    'longest-reason': give((1000, 'x' * 123)),
+    'surrogate-reason': give((1000, '\ud800')),
+    'none': give(None),
+    'int': give(1000),
+    'three': give((1, 2, 3)),
+    'str-code': give(('1000', '')),
+    'bytes-reason': give((1000, b'x')),
+    'int-reason': give((1000, 5)),
+    'aborted': lambda request: throw(handshake.AbortedByUserException('mine')),
+    'bad-operation': lambda request: throw(msgutil.BadOperationException('mine')),
+    'invalid-frame': lambda request: throw(msgutil.InvalidFrameException('mine')),
+    'unsupported': lambda request: throw(msgutil.UnsupportedFrameException('mine')),
+    'utf8': lambda request: throw(stream.InvalidUTF8Exception('mine')),
+    'terminated': lambda request: throw(msgutil.ConnectionTerminatedException('mine')),
+    'handshake': lambda request: throw(handshake.HandshakeException('mine')),
+    'value': lambda request: throw(ValueError('mine')),
+    'system-exit': lambda request: sys.exit(3),
+    'keyboard-interrupt': lambda request: throw(KeyboardInterrupt()),
+    'send-first': send_first,
+    'close-first': close_first,
+}
+
+
+def web_socket_do_extra_handshake(request):
+    pass
+
+
+def web_socket_transfer_data(request):
+    while request.ws_stream.receive_message() is not None:
+        pass
+
+
+def web_socket_passive_closing_handshake(request):
+    return ACTIONS[request.uri.partition('?')[2]](request)

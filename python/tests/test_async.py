@@ -23,6 +23,15 @@ def web_socket_do_extra_handshake(request):
 ASYNC_ECHO = as_async(ECHO)
 
 
+def wait_for(is_true):
+    event = threading.Event()
+    for _ in range(PATIENCE * 100):
+        if is_true():
+            return
+        event.wait(0.01)
+    raise AssertionError('it never came true')
+
+
 def test_a_thousand_open_connections_are_no_thousand_threads(start):
     server = start({'echo': HOOK + ASYNC_ECHO.replace(
         'send_message(message', "send_message(str(threading.active_count()) if message == 'threads' else message")})
@@ -114,11 +123,12 @@ async def web_socket_transfer_data(request):
         while await request.ws_stream.receive_message():
             await request.ws_stream.send_message(str(len(sent)))
         return
-    await asyncio.gather(*[flood(request) for _ in range(5)])
+    await asyncio.gather(*[flood(request) for _ in range(100)])
 
+MESSAGE = 'x' * 1000000
 async def flood(request):
-    for _ in range(40):
-        await request.ws_stream.send_message('x' * 1000000)
+    for _ in range(2):
+        await request.ws_stream.send_message(MESSAGE)
         sent.append(1)
 '''})
     with server.connect() as stuck, server.connect() as client:
@@ -207,6 +217,7 @@ async def web_socket_transfer_data(request):
         await request.ws_stream.send_message(body.decode())
         if body == b'end':
             await request.ws_stream.close_connection(3000, 'in a hook')
+            print('it is closed', file=sys.stderr, flush=True)
     request.on_ping_handler = answer
     await request.ws_stream.receive_message()
 '''})
@@ -216,6 +227,7 @@ async def web_socket_transfer_data(request):
         assert client.read_frame() == (0x81, b'one')
         assert client.read_frame() == (0x81, b'end')
         assert client.read_close() == 3000
+        wait_for(lambda: 'it is closed' in server.log())
 
 
 def test_the_longest_message_is_bounded_before_it_comes(start):
@@ -343,15 +355,6 @@ async def web_socket_transfer_data(request):
         client.upgrade('/elsewhere')
         assert client.read_all() == b''
         wait_for(lambda: 'it has ended' in server.log())
-
-
-def wait_for(is_true):
-    event = threading.Event()
-    for _ in range(PATIENCE * 100):
-        if is_true():
-            return
-        event.wait(0.01)
-    raise AssertionError('it never came true')
 
 
 def test_handlers_of_both_kinds_share_a_server(start):

@@ -105,6 +105,12 @@ cost no threads; what waits there must be awaited, and nothing may block::
             await request.ws_stream.send_message('tick %d' % ticks)
             await asyncio.wait([receiving], timeout=1)
 
+One task receives, any number send: ``send_message`` returns when the system has all of the message, so a client that
+reads slowly is waited for by its own senders only. Hooks of pings and pongs may be ``async`` too, and files of both
+kinds serve side by side. In another thread, a blocking handler for instance, the methods of such a stream wait instead
+of being awaited. ``request.connection.read`` never waits here and raises ``BlockingIOError`` instead. When the server
+ends, tasks that are left after the close frame 1001 are cancelled.
+
 Subprotocols, headers, cookies
 ------------------------------
 

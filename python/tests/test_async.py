@@ -407,7 +407,8 @@ async def web_socket_transfer_data(request):
         client.send(close(1001))
         assert client.read_all() == b''
         assert server.process.wait(PATIENCE) == -signal.SIGTERM
-    assert 'cleaned up' in server.log() and 'Traceback' not in server.log()
+    log = server.log()
+    assert 'cleaned up' in log and 'Traceback' not in log, log
 
 
 def test_a_handler_that_will_not_be_cancelled_does_not_hold_the_end(start):

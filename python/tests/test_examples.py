@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -162,3 +163,26 @@ def test_the_certificate_serves_at_once(tmp_path):
         trustme.CA().cert_pem.write_to_path(str(tmp_path / 'other.pem'))
         said = said_by_echo_client(server, '-t', '--ca', str(tmp_path / 'other.pem'))
         assert said.returncode == 1 and said.stdout == '' and 'certificate verify failed' in said.stderr
+
+
+def test_a_chat_reaches_all_and_a_member_who_does_not_read_delays_nobody(server):
+    with server.connect() as ann, server.connect() as bob, server.connect() as stuck:
+        ann.upgrade('/chat_async?ann')
+        assert ann.read_frame() == (0x81, b'ann has come')
+        bob.upgrade('/chat_async?bob')
+        assert ann.read_frame() == bob.read_frame() == (0x81, b'bob has come')
+        stuck.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        stuck.upgrade('/chat_async?stuck')
+        assert ann.read_frame() == bob.read_frame() == (0x81, b'stuck has come')
+        for number in range(250):
+            bob.send(text('%d' % number + 'x' * 100000))
+            assert ann.read_frame() == bob.read_frame() == (0x81, b'bob: %d' % number + b'x' * 100000)
+        bob.send(close(1000))
+        assert bob.read_close() == 1000
+        assert ann.read_frame() == (0x81, b'bob has left')
+        # It is behind, not gone: what it has missed is the oldest.
+        received = []
+        while received[-1:] != [b'bob has left']:
+            received.append(stuck.read_frame()[1])
+        assert received[0] == b'stuck has come' and 100 <= len(received) < 252
+        assert received[-2] == b'bob: 249' + b'x' * 100000

@@ -9,7 +9,7 @@ import os
 
 import nox
 
-VERSIONS = ['3.9', '3.10', '3.11', '3.12', '3.13', '3.14', '3.15', '3.13t', '3.14t']
+VERSIONS = ['3.9', '3.10', '3.11', '3.12', '3.13', '3.14', '3.15', '3.14t']
 
 nox.options.default_venv_backend = 'venv'
 nox.options.error_on_missing_interpreters = False

@@ -6,7 +6,7 @@
 #   -z          links by zig (pip install ziglang) against the glibc of manylinux_2_17, so that the wheels run on
 #               nearly every Linux; without it they run where the glibc is at least as new as this machine's
 #   -p PROFILE  cargo's profile, by default release
-#   VERSION     3.9 to 3.15, 3.13t, 3.14t; by default all. Their interpreters need not be installed.
+#   VERSION     3.9 to 3.15, 3.14t; by default all. Their interpreters need not be installed.
 set -eu
 cd "$(dirname "$0")/../.."
 
@@ -24,7 +24,7 @@ while getopts o:p:z option; do
     esac
 done
 shift $((OPTIND - 1))
-[ $# -gt 0 ] || set -- 3.9 3.10 3.11 3.12 3.13 3.14 3.15 3.13t 3.14t
+[ $# -gt 0 ] || set -- 3.9 3.10 3.11 3.12 3.13 3.14 3.15 3.14t
 interpreters=
 for version; do interpreters="$interpreters -i python$version"; done
 

@@ -127,7 +127,7 @@ pub(crate) fn rouse(waiter: &Arc<Waiter>) -> bool {
     let mut state = baton.lock();
     let waits = state.end(waiter, false);
     let next = baton.grant(&mut state);
-    if state.duty == Duty::Polls || state.poller == Some(waiter.id) {
+    if state.poller == Some(waiter.id) {
         baton.set.ring();
     }
     drop(state);
@@ -324,8 +324,11 @@ impl Baton {
         self.holder.store(next.id, Ordering::Relaxed);
         state.holder = Some(next.clone());
         state.turn += 1;
-        if state.duty == Duty::Sleeps {
-            watchdog::wake(state);
+        match state.duty {
+            Duty::Sleeps => watchdog::wake(state),
+            // It must look after who has the baton now, and another polls when that one comes back.
+            Duty::Polls if state.poller.is_some() => self.set.ring(),
+            Duty::Polls | Duty::Looks => {}
         }
         next.go();
         Some(next)

@@ -76,7 +76,7 @@ class Channel:
         """Python code has received a message of so many bytes."""
     def count_sent(self, bytes: int) -> None:
         """Python code has sent a message of so many bytes."""
-    def receive_message(self, max_bytes: int) -> str | bytes | None:
+    def receive_message(self, max_bytes: int | None) -> str | bytes | None:
         """The next message when the next frame is a whole one; `None`, and it is left unread, when not."""
     def receive_frame(
         self, max_bytes: int, utf8: Utf8 | None, continues: bool

@@ -14,20 +14,31 @@ class _StandaloneConnection:
 
     def __init__(self, request_handler):
         """``request_handler`` is the ``WebSocketRequestHandler`` of the connection."""
-        self._request_handler = request_handler
+        # Never by way of `__dict__`, nor with a default on the class: Python would be slower to find these for
+        # each message.
+        keep = super().__setattr__
+        keep('_request_handler', request_handler)
         channel = request_handler.request
-        if type(channel) is Channel:
-            # What the server itself has to say leaves here, whatever handlers do to `read` and `write`.
-            self.__dict__['_line'] = channel
-            if type(self) is _StandaloneConnection:
-                self.__dict__.update(read=channel.read, write=channel.write, _channel=channel)
+        is_native = type(channel) is Channel
+        # What the server itself has to say leaves here, whatever handlers do to `read` and `write`.
+        keep('_line', channel if is_native else WrappedLine(request_handler))
+        if is_native and type(self) is _StandaloneConnection:
+            keep('read', channel.read)
+            keep('write', channel.write)
+            keep('_channel', channel)
+            keep('_receive', channel.receive_message)
+            keep('_send', channel.send_frame)
         else:
-            self.__dict__['_line'] = WrappedLine(request_handler)
+            keep('_receive', None)
+            keep('_send', None)
 
     def __setattr__(self, name, value):
-        self.__dict__[name] = value
+        keep = super().__setattr__
+        keep(name, value)
         if name in ('read', 'write'):
-            self.__dict__['_channel'] = None
+            keep('_channel', None)
+            keep('_receive', None)
+            keep('_send', None)
 
     def get_local_addr(self):
         """``(host, port)`` as the server was told to listen on."""

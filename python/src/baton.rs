@@ -68,12 +68,16 @@ pub(crate) struct State {
 
 pub(crate) type Guard<'a> = MutexGuard<'a, State>;
 
-/// The baton, where this thread has a part in it; made when first asked for.
-pub(crate) fn mine() -> Option<&'static Baton> {
-    if IS_OFF.load(Ordering::Relaxed) || Waiter::with_mine(|me| me.is_main).unwrap_or(true) {
+/// Runs `work` with the baton and this thread's waiter, if the thread has a part in it; the baton is made when
+/// first asked for.
+pub(crate) fn with<T>(work: impl FnOnce(&'static Baton, &Arc<Waiter>) -> T) -> Option<T> {
+    if IS_OFF.load(Ordering::Relaxed) {
         return None;
     }
-    BATON.get_or_init(Baton::start).as_ref()
+    Waiter::with_mine(|me| match BATON.get_or_init(Baton::start) {
+        Some(baton) if !me.is_main => Some(work(baton, me)),
+        _ => None,
+    })?
 }
 
 /// From now on every thread waits by itself. For good, and for all threads.
@@ -108,10 +112,7 @@ pub(crate) fn remove(source: &Source, fd: BorrowedFd<'_>) {
 
 /// Waits for [`rouse`], which may have come since `me.begin`; `false` when the time was up first.
 pub(crate) fn sleep(me: &Arc<Waiter>, until: Option<Instant>) -> bool {
-    match mine() {
-        Some(baton) => baton.sleep(baton.lock(), me, until),
-        None => me.wait_alone(until),
-    }
+    with(|baton, me| baton.sleep(baton.lock(), me, until)).unwrap_or_else(|| me.wait_alone(until))
 }
 
 /// What the thread waits for has come. `false` when it does not wait (any more).
@@ -338,36 +339,22 @@ impl Baton {
 impl State {
     /// What the thread waits for has come, or its time is up. `false` when it does not wait.
     fn end(&mut self, waiter: &Arc<Waiter>, is_late: bool) -> bool {
-        if !waiter.end(is_late) {
-            return false;
-        }
-        if IS_MEASURED.load(Ordering::Relaxed) {
-            waiter.ready_at.store(now(), Ordering::Relaxed);
-        }
-        if waiter.wants_baton() {
-            self.ready.push_back(waiter.clone());
-        } else {
-            waiter.go();
-            waiter.wake();
-        }
-        true
+        end(&mut self.ready, waiter, is_late)
     }
 
     fn note(&mut self, events: &[EpollEvent]) {
-        let mut woken = Vec::new();
+        let State { sources, ready, deadlines, .. } = self;
         for event in events {
-            self.sources.note(event, |waiter| woken.push(waiter));
+            sources.note(event, |waiter| {
+                end(ready, &waiter, false);
+            });
         }
-        for waiter in woken {
-            self.end(&waiter, false);
-        }
-        if self.deadlines.is_empty() {
+        if deadlines.is_empty() {
             return;
         }
         let now = Instant::now();
-        while let Some(first) = self.deadlines.first_entry().filter(|first| first.key().0 <= now) {
-            let waiter = first.remove();
-            self.end(&waiter, true);
+        while let Some(first) = deadlines.first_entry().filter(|first| first.key().0 <= now) {
+            end(ready, &first.remove(), true);
         }
     }
 
@@ -379,6 +366,22 @@ impl State {
         let millis = longest.as_micros().div_ceil(1000);
         EpollTimeout::try_from(i32::try_from(millis).unwrap_or(i32::MAX)).unwrap_or(EpollTimeout::MAX)
     }
+}
+
+fn end(ready: &mut VecDeque<Arc<Waiter>>, waiter: &Arc<Waiter>, is_late: bool) -> bool {
+    if !waiter.end(is_late) {
+        return false;
+    }
+    if IS_MEASURED.load(Ordering::Relaxed) {
+        waiter.ready_at.store(now(), Ordering::Relaxed);
+    }
+    if waiter.wants_baton() {
+        ready.push_back(waiter.clone());
+    } else {
+        waiter.go();
+        waiter.wake();
+    }
+    true
 }
 
 /// Wakes who was given the baton, unless that is the caller.

@@ -30,7 +30,7 @@ use crate::watch::Watch;
 use crate::wire::Wire;
 
 /// Longer writes let other threads run meanwhile.
-const SHORT_WRITE_BYTES: usize = 16 << 10;
+const SHORT_WRITE_BYTES: usize = 64 << 10;
 /// A large payload is read in pieces of this size, each unmasked while it is in the cache.
 const PIECE_BYTES: usize = 128 << 10;
 
@@ -101,8 +101,8 @@ impl Channel {
         let mut slices = slices;
         let total: usize = slices.iter().map(|slice| slice.len()).sum();
         if total <= SHORT_WRITE_BYTES {
-            let written = self.wire.try_write(slices).map_err(errors::io)?;
-            if written == total && self.wire.try_flush().map_err(errors::io)? {
+            let (written, has_left) = self.wire.try_write_all(slices).map_err(errors::io)?;
+            if written == total && has_left {
                 return Ok(());
             }
             IoSlice::advance_slices(&mut slices, written);
@@ -299,12 +299,12 @@ impl Channel {
     }
 
     /// The next message, `str` or `bytes`, when the next frame is a whole one: masked, without reserved bits,
-    /// of at most `max_bytes`. `None`, and the frame is left unread, when it is anything else or the stream
+    /// of at most `max_bytes` if that is a number. `None`, and the frame is left unread, when it is anything else or the stream
     /// ends before it.
     ///
     /// Raises `ValueError` for a text that is not UTF-8 (at its first bad byte, perhaps before its
     /// end), `EOFError` when the stream ends inside, and `OSError`.
-    fn receive_message<'py>(&self, py: Python<'py>, max_bytes: u64) -> PyResult<Option<Bound<'py, PyAny>>> {
+    fn receive_message<'py>(&self, py: Python<'py>, max_bytes: Option<u64>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let mut inbox = self.inbox.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner);
         let (header, size) = loop {
             // A frame that is Python's is not waited for.
@@ -322,7 +322,7 @@ impl Channel {
         };
         let Some(key) = header.mask else { return Ok(None) };
         let Ok(length) = usize::try_from(header.length) else { return Ok(None) };
-        if header.length > max_bytes {
+        if max_bytes.is_some_and(|max_bytes| header.length > max_bytes) {
             return Ok(None);
         }
         let is_text = header.opcode == OpCode::Text;

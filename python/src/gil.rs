@@ -1,6 +1,5 @@
 //! Leaving the GIL and coming back to it, in turn with other threads.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -29,7 +28,7 @@ pub(crate) fn leave<T: Send>(py: Python<'_>, work: impl FnOnce() -> T + Send) ->
         done
     });
     COMING.fetch_sub(1, Ordering::Relaxed);
-    with_baton(|baton, me| {
+    baton::with(|baton, me| {
         me.has_gil.store(true, Ordering::Relaxed);
         let ready_at = me.ready_at.swap(0, Ordering::Relaxed);
         if ready_at != 0 {
@@ -47,23 +46,18 @@ pub(crate) fn leave<T: Send>(py: Python<'_>, work: impl FnOnce() -> T + Send) ->
 /// The same for work of some length, during which others may run Python.
 pub(crate) fn leave_long<T: Send>(py: Python<'_>, work: impl FnOnce() -> T + Send) -> T {
     leave(py, || {
-        with_baton(Baton::lend);
+        baton::with(Baton::lend);
         work()
     })
 }
 
 /// Whether it is this thread's turn to run Python, so that it may go on before others.
 pub(crate) fn is_my_turn() -> bool {
-    with_baton(|baton, me| baton.is_held_by(me)).unwrap_or(true)
-}
-
-fn with_baton<T>(work: impl FnOnce(&Baton, &Arc<Waiter>) -> T) -> Option<T> {
-    let baton = baton::mine()?;
-    Waiter::with_mine(|me| work(baton, me))
+    baton::with(|baton, me| baton.is_held_by(me)).unwrap_or(true)
 }
 
 fn come_back() {
-    with_baton(Baton::take);
+    baton::with(Baton::take);
     COMING.fetch_add(1, Ordering::SeqCst);
     if IS_ENDING.load(Ordering::SeqCst) && !Waiter::with_mine(|me| me.is_main).unwrap_or(false) {
         COMING.fetch_sub(1, Ordering::SeqCst);

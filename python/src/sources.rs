@@ -66,7 +66,7 @@ pub(crate) struct Set {
 /// The key of the bell; no source has it.
 const BELL: u64 = u64::MAX;
 /// How many events are taken at once.
-pub(crate) const MAX_EVENTS: usize = 128;
+pub(crate) const MAX_EVENTS: usize = 64;
 
 impl Set {
     pub(crate) fn new() -> io::Result<Set> {

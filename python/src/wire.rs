@@ -13,13 +13,15 @@ use nix::sys::socket::{MsgFlags, recv};
 
 use crate::traffic::Count;
 
-use crate::baton;
+use crate::baton::{self, Baton};
 use crate::sources::{Side, Source};
-use crate::waiter::{Then, Waiter};
+use crate::waiter::Then;
 
 /// A connection that any thread may read, write and close; whoever waits on it when it is closed wakes up.
 pub(crate) struct Wire {
     stream: Mutex<Option<Arc<Stream>>>,
+    /// Whether what was written may wait inside, as in TLS.
+    may_hold_back: bool,
     /// Longest wait in milliseconds; -1 is for ever.
     patience: AtomicI32,
     /// Bytes that were read, and that were written, below framing and above TLS.
@@ -61,9 +63,11 @@ impl Wire {
                 Bytes::Other { transport: Mutex::new(other), fd }
             }
         };
+        let may_hold_back = matches!(bytes, Bytes::Other { .. });
         let stream = Stream { bytes, source: OnceLock::new() };
         Ok(Wire {
             stream: Mutex::new(Some(Arc::new(stream))),
+            may_hold_back,
             patience: AtomicI32::new(-1),
             read: Count::default(),
             written: Count::default(),
@@ -123,6 +127,12 @@ impl Wire {
         Ok(written)
     }
 
+    /// Writes all, if that goes without waiting: how many bytes went, and whether they have left the process.
+    pub(crate) fn try_write_all(&self, slices: &[IoSlice<'_>]) -> io::Result<(usize, bool)> {
+        let written = self.try_write(slices)?;
+        Ok((written, !self.may_hold_back || self.try_flush()?))
+    }
+
     /// Whether all that was written has left the process.
     pub(crate) fn try_flush(&self) -> io::Result<bool> {
         match &self.stream()?.bytes {
@@ -160,13 +170,14 @@ impl Wire {
     /// `Interrupted` by a signal, in the main thread.
     pub(crate) fn wait(&self, side: Side, then: Then) -> io::Result<()> {
         let stream = self.stream()?;
-        let is_ready = match (baton::mine(), stream.place()) {
-            (Some(baton), Some(source)) => {
-                let patience = u64::try_from(self.patience()).ok().map(Duration::from_millis);
-                let until = patience.map(|patience| Instant::now() + patience);
-                Waiter::with_mine(|me| baton.wait(me, source, side, until, then)).unwrap_or(true)
-            }
-            _ => stream.poll(side, self.patience())?,
+        let waited = baton::with(|baton, me| {
+            let source = stream.place(baton)?;
+            let patience = u64::try_from(self.patience()).ok().map(Duration::from_millis);
+            Some(baton.wait(me, source, side, patience.map(|patience| Instant::now() + patience), then))
+        });
+        let is_ready = match waited.flatten() {
+            Some(is_ready) => is_ready,
+            None => stream.poll(side, self.patience())?,
         };
         // Somebody may have closed it.
         self.stream()?;
@@ -271,8 +282,7 @@ impl Stream {
     }
 
     /// Where threads wait on it; from the first wait on.
-    fn place(&self) -> Option<&Source> {
-        let baton = baton::mine()?;
+    fn place(&self, baton: &Baton) -> Option<&Source> {
         let is_mixed = matches!(self.bytes, Bytes::Other { .. });
         self.source.get_or_init(|| baton.add(self.fd(), is_mixed).ok()).as_deref()
     }

@@ -1,5 +1,6 @@
 """Both servers, each with the same files, and what every case came to on each of them."""
 
+import functools
 import pathlib
 import sys
 import tempfile
@@ -92,3 +93,9 @@ def _caught(function, failures):
         function()
     except BaseException as e:
         failures.append(e)
+
+
+@pytest.fixture(scope='session')
+def in_both(pythons):
+    """``in_both(script, data)``: what a program prints as JSON in each environment."""
+    return functools.partial(pair.run_in_each, pythons)

@@ -91,9 +91,102 @@ WIRE = [
 ]
 
 
+CALLS = [
+    Difference(
+        'A target like `ws://[::1`', '`parse_uri` raises ValueError; the connection ends without an answer',
+        'no URI: a 404 page', 'as for every other bad target',
+        {('raises ValueError', '(None, None, None)'): ["http_header_util.parse_uri('ws://[::1/x')"]}),
+    Difference(
+        '`util.get_script_interp` with a Cygwin path and an interpreter without arguments', 'TypeError',
+        'the path', 'it was meant to work',
+        {('raises TypeError', "'/cyg/bin/perl'"): ["interpreter('#!/usr/bin/perl\\n', '/cyg/bin')"]}),
+    Difference(
+        'A `str` given to `RepeatedXorMasker.mask`', 'Exception', 'TypeError, which is one', 'it says what is wrong',
+        {('raises Exception', 'raises TypeError'): ["masked(KEY, 'text')"]}),
+]
+
+# By their full names: what the original has and ours has not, or has with other parameters.
+SURFACE = [
+    Difference(
+        'More parameters, all with defaults',
+        '', '`stream.parse_frame(max_length)`, and two private ones', 'the limit of a message',
+        {'changed': ['stream.parse_frame', 'util._RFC1979Inflater.filter', 'dispatch._source_handler_file']}),
+    Difference(
+        'Private helpers of `extensions`, `handshake.hybi`, `util`, `common` and `stream`, and names that a module has '
+        'only because it imports them', 'there', 'not there, or with other parameters',
+        'no handler, test or embedder that we know of uses them',
+        {'missing': [
+            'common._parse_extension_param', 'util.DeflateSocket._RECV_SIZE', 'util.RepeatedXorMasker._mask_using_swig',
+            'stream._NOOP_MASKER', 'extensions._AverageRatioCalculator',
+            'extensions._AverageRatioCalculator.add_original_bytes',
+            'extensions._AverageRatioCalculator.add_result_bytes',
+            'extensions._AverageRatioCalculator.get_average_ratio', 'extensions._AverageRatioCalculator()',
+            'extensions._log_incoming_compression_ratio', 'extensions._log_outgoing_compression_ratio',
+            'extensions.quote_if_necessary', 'handshake.hybi.Handshaker._create_handshake_response',
+            'handshake.hybi.Handshaker._get_key', 'handshake.hybi.Handshaker._validate_connection_header',
+            'handshake.hybi.Handshaker._validate_key', 'handshake.hybi._SEC_WEBSOCKET_KEY_REGEX',
+            'handshake.hybi.sha1', 'handshake.hybi.util', 'util.NoopMasker()'],
+         'changed': ['extensions._PerMessageDeflateFramer._process_incoming_message',
+                     'extensions._PerMessageDeflateFramer._process_outgoing_frame']}),
+    Difference(
+        'The classes of a request and its server', '`_StandaloneRequest` is a class by itself',
+        'it is a `mod_pywebsocket.Request`', 'a name for type checkers',
+        {'changed': ['request_handler._StandaloneRequest']}),
+]
+
+# What the tests of python/tests hold; here it is only said.
+BEYOND = [
+    Difference(
+        'TLS', 'does not start on Python 3.12 and later; the handshake is part of accepting, so one silent client '
+        'blocks everybody; threads of one connection may block each other',
+        'on every Python, by rustls; nobody waits for another', 'it works'),
+    Difference('`--config`', 'does not start on Python 3.12 and later', 'on every Python', 'it works'),
+    Difference('`python -m pywebsocket3.standalone -p 0`', 'does not say its port', 'prints it in its first line',
+               'tests need no fixed port'),
+    Difference('No address can be listened on', 'a line in the log; the process stays, and serves nothing',
+               'the same line, exit status 1', 'a script that starts it sees the mistake'),
+    Difference('A mistake in options or files', 'a traceback in some cases', 'one line, exit status 1',
+               'it says what to do'),
+    Difference('SIGINT and SIGTERM', 'connections drop; SIGINT prints a traceback',
+               'close 1001 to everyone, no traceback, then the signal\'s own exit status', 'clients learn why'),
+    Difference('Two threads that send on one connection', 'frames may mix, compressed messages may spoil',
+               'a message at a time', 'RFC 6455 5.4'),
+    Difference('`MessageSender.send` after its thread has died', 'waits for ever', 'raises what ended the thread',
+               'a handler can end'),
+    Difference('A path or scan directory beside the root whose name begins with the root\'s', 'counts as inside',
+               'is outside', 'it is outside'),
+    Difference('Basic authentication', 'compared character by character', 'compared in constant time',
+               'nobody can guess by the clock'),
+    Difference('A client that never answers a close frame', 'holds its thread for ever',
+               'holds it for `--close-timeout`, 120 s', 'one client cannot hold a thread for ever'),
+    Difference('The head of a request', 'may come as slowly and be as long as the client likes',
+               'has 30 s and 256 KiB', 'one client cannot hold a thread for ever'),
+]
+
+ROWS = WIRE + CALLS + SURFACE + BEYOND
+
+
 def of_case(name):
     """What may differ in a case: what only the original does, and what only ours."""
     return _CASES.get(name, ('', ''))
 
 
+def of_call(text):
+    """What may differ in a call: what the original gives, and what ours."""
+    return _CALLS.get(text, ('', ''))
+
+
+def of_surface(kind):
+    """The names that are ``'missing'`` in ours, or ``'changed'``."""
+    return sorted(name for row in SURFACE for name in row.cases.get(kind, ()))
+
+
+def table():
+    """The table of the page, in Markdown."""
+    lines = ['| What | pywebsocket3 4.0.2 | linkspan | Why |', '|---|---|---|---|']
+    lines += ['| %s |' % ' | '.join(row[:4]) for row in ROWS]
+    return '\n'.join(lines) + '\n'
+
+
 _CASES = {name: change for row in WIRE for change, names in row.cases.items() for name in names}
+_CALLS = {text: change for row in CALLS for change, texts in row.cases.items() for text in texts}

@@ -88,3 +88,17 @@ class Server:
     def stop(self):
         self._process.kill()
         self._process.wait()
+
+
+def run_in_each(pythons, script, data=None):
+    """What a program prints as JSON in each environment, given ``data`` as JSON."""
+    import concurrent.futures
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        return list(pool.map(lambda python: _run(python, script, data), pythons))
+
+
+def _run(python, script, data):
+    finished = subprocess.run([python, '-W', 'ignore', str(script)], input=json.dumps(data), text=True, timeout=120,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment())
+    assert finished.returncode == 0, finished.stderr
+    return json.loads(finished.stdout)

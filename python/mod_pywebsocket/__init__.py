@@ -315,6 +315,7 @@ class Request:
         return self._request_handler.path
 
     uri = property(get_uri)
+    get_unparsed_uri = get_uri
     unparsed_uri = property(get_uri)
 
     def get_method(self):

@@ -144,14 +144,15 @@ class PerMessageDeflateExtensionProcessor(ExtensionProcessorInterface):
                 client_bits = _parse_window_bits(client_bits)
             except ValueError as e:
                 return self._decline('%s: %s' % (self._CLIENT_MAX_WINDOW_BITS_PARAM, e))
-        if self._client_max_window_bits is not None and not client_may_choose:
-            return self._decline('the handler wants %s, which is not offered' % self._CLIENT_MAX_WINDOW_BITS_PARAM)
 
         self._framer = _PerMessageDeflateFramer(server_bits, server_fresh)
         self._framer.set_compress_outgoing_enabled(True)
         # For handlers that make or read frames by hand: those of the framer have other contexts.
         self._rfc1979_deflater = util._RFC1979Deflater(server_bits, server_fresh)
         self._rfc1979_inflater = util._RFC1979Inflater()
+
+        if self._client_max_window_bits is not None and not client_may_choose:
+            return self._decline('the handler wants %s, which is not offered' % self._CLIENT_MAX_WINDOW_BITS_PARAM)
 
         response = common.ExtensionParameter(offer.name())
         if server_bits is not None:

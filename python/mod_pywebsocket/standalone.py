@@ -27,10 +27,13 @@ _MAX_SECONDS = 2000000
 
 
 def __getattr__(name):
-    # Slow to import, and embedders ask for it here.
+    # Slow to import, and embedders ask for them here.
     if name == 'WebSocketServer':
         from mod_pywebsocket.websocket_server import WebSocketServer
         return WebSocketServer
+    if name in ('common', 'server_util', 'util'):
+        import importlib
+        return importlib.import_module('mod_pywebsocket.' + name)
     raise AttributeError('module %r has no attribute %r' % (__name__, name))
 
 

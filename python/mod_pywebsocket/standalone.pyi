@@ -2,6 +2,9 @@ import argparse
 from collections.abc import Sequence
 from typing import Final
 
+from mod_pywebsocket import common as common
+from mod_pywebsocket import server_util as server_util
+from mod_pywebsocket import util as util
 from mod_pywebsocket.websocket_server import WebSocketServer as WebSocketServer
 
 _DEFAULT_LOG_MAX_BYTES: Final = 262144

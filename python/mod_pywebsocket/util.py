@@ -17,17 +17,17 @@ def prepend_message_to_exception(message, exc):
 def get_script_interp(script_path, cygwin_path=None):
     """The interpreter line of a script without its ``#!``, or ``None`` when it has none.
 
-    With ``cygwin_path`` the interpreter is looked up in that directory instead of its own.
+    With ``cygwin_path`` an interpreter with a path is looked up in that directory instead of its own.
     """
     with open(script_path, encoding='latin-1') as script:
         line = script.readline()
     if not line.startswith('#!'):
         return None
-    interpreter = line[2:].strip()
-    if cygwin_path is None or not interpreter:
-        return interpreter or None
+    interpreter = line[2:].rstrip('\n')
     program, blank, rest = interpreter.partition(' ')
-    return os.path.join(cygwin_path, program.replace('\\', '/').rpartition('/')[2]) + blank + rest
+    if cygwin_path is None or '/' not in program:
+        return interpreter
+    return os.path.join(cygwin_path, program.rpartition('/')[2]) + blank + rest
 
 
 def hexify(s):
@@ -120,9 +120,9 @@ class _Inflater:
         self._unconsumed = b''
         self.reset()
 
-    def append(self, bytes):
+    def append(self, data):
         """Adds compressed input."""
-        self._unconsumed += bytes
+        self._unconsumed += data
 
     def decompress(self, size):
         """Up to ``size`` bytes of output, or with -1 all that the input gives."""

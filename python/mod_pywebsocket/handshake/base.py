@@ -138,23 +138,27 @@ class HandshakerBase:
         self._validate_request()
         request.ws_resource = request.uri
         request.ws_version = self._check_version()
-        self._set_origin()
-        self._set_protocol()
-        self._set_extensions()
-        self._set_accept()
-        self._logger.debug('The request follows %s', self._protocol_rfc())
-        self._set_processors()
-        request.extra_headers = []
+        try:
+            self._get_origin()
+            self._set_protocol()
+            self._parse_extensions()
+            self._set_accept()
+            self._logger.debug('The request follows %s', self._protocol_rfc())
+            request.ws_extension_processors = self._get_extension_processors_requested()
+            request.extra_headers = []
 
-        self._dispatcher.do_extra_handshake(request)
+            self._dispatcher.do_extra_handshake(request)
 
-        options = StreamOptions()
-        options.max_message_bytes = getattr(request, '_max_message_bytes', options.max_message_bytes)
-        options.close_timeout = getattr(request, '_close_timeout', options.close_timeout)
-        self._agree_on_extensions(options)
-        request.ws_stream = Stream(request, options)
-        self._check_protocol()
-        self._send_handshake()
+            options = StreamOptions()
+            options.max_message_bytes = getattr(request, '_max_message_bytes', options.max_message_bytes)
+            options.close_timeout = getattr(request, '_close_timeout', options.close_timeout)
+            self._process_extensions(options)
+            request.ws_stream = Stream(request, options)
+            self._check_protocol()
+            self._send_handshake()
+        except HandshakeException as e:
+            e.status = e.status or common.HTTP_STATUS_BAD_REQUEST
+            raise
 
     def _header(self, name):
         return self._request.headers_in.get(self._transform_header(name))
@@ -169,7 +173,7 @@ class HandshakerBase:
         raise VersionException('version %r is not supported' % version, supported_versions=', '.join(
             map(str, _SUPPORTED_VERSIONS)))
 
-    def _set_origin(self):
+    def _get_origin(self):
         self._request.ws_origin = self._header(common.ORIGIN_HEADER)
 
     def _set_protocol(self):
@@ -179,13 +183,9 @@ class HandshakerBase:
         if value is None:
             request.ws_requested_protocols = None
             return
-        try:
-            request.ws_requested_protocols = parse_token_list(value)
-        except HandshakeException as e:
-            e.status = common.HTTP_STATUS_BAD_REQUEST
-            raise
+        request.ws_requested_protocols = parse_token_list(value)
 
-    def _set_extensions(self):
+    def _parse_extensions(self):
         request = self._request
         value = self._header(common.SEC_WEBSOCKET_EXTENSIONS_HEADER)
         if not value:
@@ -194,15 +194,13 @@ class HandshakerBase:
         try:
             request.ws_requested_extensions = common.parse_extensions(value)
         except common.ExtensionParsingException as e:
-            raise HandshakeException('bad %s header: %s' % (common.SEC_WEBSOCKET_EXTENSIONS_HEADER, e),
-                                     status=common.HTTP_STATUS_BAD_REQUEST)
+            raise HandshakeException('bad %s header: %s' % (common.SEC_WEBSOCKET_EXTENSIONS_HEADER, e))
 
-    def _set_processors(self):
-        request = self._request
-        processors = map(get_extension_processor, request.ws_requested_extensions or ())
-        request.ws_extension_processors = [processor for processor in processors if processor is not None]
+    def _get_extension_processors_requested(self):
+        processors = map(get_extension_processor, self._request.ws_requested_extensions or ())
+        return [processor for processor in processors if processor is not None]
 
-    def _agree_on_extensions(self, stream_options):
+    def _process_extensions(self, stream_options):
         request = self._request
         # Handlers replace what they do not want by None.
         processors = [processor for processor in request.ws_extension_processors

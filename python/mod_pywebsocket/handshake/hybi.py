@@ -4,9 +4,9 @@ import binascii
 import re
 
 from mod_pywebsocket import common
-from mod_pywebsocket.handshake import base
 from mod_pywebsocket.handshake.base import (
     HandshakeException,
+    HandshakerBase,
     get_mandatory_header,
     parse_token_list,
     validate_mandatory_header,
@@ -35,9 +35,9 @@ def compute_accept(key):
     return binascii.b2a_base64(digest, newline=False)
 
 
-def compute_accept_from_unicode(key):
+def compute_accept_from_unicode(unicode_key):
     """``Sec-WebSocket-Accept`` as ``bytes`` for a key as ``str``."""
-    return compute_accept(key.encode('utf-8'))
+    return compute_accept(unicode_key.encode('utf-8'))
 
 
 def format_header(name, value):
@@ -49,7 +49,7 @@ def format_header(name, value):
     return '%s: %s\r\n' % (name, value)
 
 
-class Handshaker(base.HandshakerBase):
+class Handshaker(HandshakerBase):
     """The handshake of one request."""
 
     def _protocol_rfc(self):
@@ -65,13 +65,9 @@ class Handshaker(base.HandshakerBase):
         get_mandatory_header(request, common.HOST_HEADER)
 
     def _set_accept(self):
-        try:
-            key = get_mandatory_header(self._request, common.SEC_WEBSOCKET_KEY_HEADER)
-        except HandshakeException as e:
-            e.status = common.HTTP_STATUS_BAD_REQUEST
-            raise
+        key = get_mandatory_header(self._request, common.SEC_WEBSOCKET_KEY_HEADER)
         if not _KEY_PATTERN.fullmatch(key):
-            raise HandshakeException('%r is not a Sec-WebSocket-Key' % key, status=common.HTTP_STATUS_BAD_REQUEST)
+            raise HandshakeException('%r is not a Sec-WebSocket-Key' % key)
         self._request._accept = compute_accept_from_unicode(key)
 
     def _send_handshake(self):

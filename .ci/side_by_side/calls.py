@@ -250,10 +250,30 @@ def lower(**headers):
                   **dict({'upgrade': 'websocket', 'sec_websocket_version': '13'}, **headers))
 
 
+def options(*arguments, config=None):
+    """What the command line comes to, as far as the original knows it."""
+    from pywebsocket3 import standalone
+    with tempfile.NamedTemporaryFile('w') as file_:
+        if config is not None:
+            file_.write(config)
+            file_.flush()
+            arguments = ('--config', file_.name) + arguments
+        given, rest = standalone._parse_args_and_config(list(arguments))
+    return [(name, getattr(given, name)) for name in OPTIONS], rest, given.config_file is None
+
+
+OPTIONS = (
+    'allow_handlers_outside_root_dir', 'basic_auth_credential', 'certificate', 'cgi_paths', 'deflate_log_level',
+    'document_root', 'handler_encoding', 'log_count', 'log_file', 'log_level', 'log_max', 'port', 'private_key',
+    'request_queue_size', 'scan_dir', 'server_host', 'thread_monitor_interval_in_sec', 'tls_client_auth',
+    'tls_client_ca', 'tls_client_cert_optional', 'use_basic_auth', 'use_tls', 'validation_host', 'validation_port',
+    'websock_handlers', 'websock_handlers_map_file')
+
+
 def tried(text):
     try:
         return repr(eval(text, globals()))
-    except Exception as e:
+    except (Exception, SystemExit) as e:
         return 'raises ' + type(e).__name__
 
 

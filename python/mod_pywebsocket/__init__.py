@@ -115,7 +115,8 @@ Subprotocols, headers, cookies
 ------------------------------
 
 A client that asks for subprotocols must be given one of them, or the handshake fails with 400. There is no interface
-for cookies, only headers. Extensions are agreed on unless a handler removes them::
+for cookies, only headers. Extensions are agreed on unless a handler removes them. ``--origin`` lets in the pages of
+some origins only, for all handlers; a handler may look for itself::
 
     # login_wsh.py
     from http.cookies import SimpleCookie

@@ -1,6 +1,5 @@
 """What the program does before it listens: as little as can be, so that whoever starts it can connect soon."""
 
-import os
 import subprocess
 import sys
 

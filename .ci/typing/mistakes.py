@@ -2,6 +2,7 @@
 
 from typing import Tuple
 
+import linkspan
 from mod_pywebsocket import AsyncRequest, Request, common, extensions, handshake, msgutil, stream, util
 from mod_pywebsocket.handshake import hybi
 
@@ -55,3 +56,18 @@ async def in_an_async_handler(request: AsyncRequest) -> None:
 
 def in_a_handler(request: Request) -> None:
     in_an_async_handler(request)  # error: neither awaited nor async
+
+
+def in_a_client(url: str) -> None:
+    ws = linkspan.connect(url, subprotocol='chat')  # error: subprotocols, a list
+    ws.send(1)  # error: neither text nor bytes
+    ws.receive().encode()  # error: bytes have no such method
+    ws.recv()  # error: misspelt
+    ws.close('bye')  # error: the code comes first
+
+
+async def in_an_async_client(url: str) -> None:
+    ws = await linkspan.connect(url)
+    ws.send('text')  # error: not awaited
+    for _ in ws:  # error: async for
+        pass

@@ -32,6 +32,14 @@ To try it, type into the console of a browser::
     ws.onmessage = event => console.log(event.data)
     ws.onopen = () => ws.send('hello')
 
+or into Python::
+
+    import linkspan
+
+    with linkspan.connect('ws://localhost:9998/echo') as ws:
+        ws.send('hello')
+        print(ws.receive())
+
 The functions of a handler file
 -------------------------------
 

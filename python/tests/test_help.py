@@ -57,6 +57,12 @@ def test_echo(server):
         assert client.read_close() == 1000
 
 
+def test_the_client(server, capsys):
+    block, = [block for block in blocks(mod_pywebsocket) if block.startswith('import linkspan')]
+    exec(block.replace('9998', str(server.port)), {})
+    assert capsys.readouterr().out == 'hello\n'
+
+
 def test_chat(server):
     with server.connect() as first, server.connect() as second:
         for client in (first, second):

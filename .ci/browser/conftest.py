@@ -24,13 +24,9 @@ def standalone():
 
 
 @pytest.fixture(scope="session")
-def certificate(tmp_path_factory):
-    """A certificate for localhost, its key, and the hash of its public key."""
-    folder = tmp_path_factory.mktemp("tls")
-    cert, key = folder / "cert.pem", folder / "key.pem"
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-                    "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-days", "2",
-                    "-keyout", key, "-out", cert], check=True, capture_output=True)
+def certificate():
+    """The examples' certificate for localhost, its key, and the hash of its public key."""
+    cert, key = ROOT / "examples/tls/localhost.crt", ROOT / "examples/tls/localhost.key"
     public = subprocess.run(["openssl", "x509", "-in", cert, "-pubkey", "-noout"],
                             check=True, capture_output=True, text=True).stdout
     der = base64.b64decode("".join(public.splitlines()[1:-1]))

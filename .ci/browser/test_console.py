@@ -1,4 +1,4 @@
-"""The page in examples/html, in a real browser, against the installed wheel."""
+"""The console page in examples/html, in a real browser, against the installed wheel."""
 
 import sys
 
@@ -93,6 +93,32 @@ def test_a_large_message_comes_back(page, standalone):
     assert text(page, "#trip").endswith(" ms")  # found among what was sent, so every character is the same
 
 
+def test_a_file_goes_as_bytes(page, standalone, tmp_path):
+    (tmp_path / "file").write_bytes(bytes(range(256)) * 1000)
+    page.open(f"http://localhost:{standalone(SERVER)}/")
+    connect(page)
+    document = page.call("DOM.getDocument")["root"]["nodeId"]
+    node = page.call("DOM.querySelector", nodeId=document, selector="#file")["nodeId"]
+    for times in (1, 2):
+        page.call("DOM.setFileInputFiles", nodeId=node, files=[str(tmp_path / "file")])
+        page.until(f"{rows('received')} === {times}")
+    assert text(page, "#log [data-what=received] .text").endswith(" 1d 1e 1f … (256,000 bytes)")
+    assert text(page, "#trip").endswith(" ms")
+
+
+def test_subprotocols_are_asked_for(page, standalone):
+    page.open(f"http://localhost:{standalone(SERVER)}/")
+    page.run("document.querySelectorAll('details').forEach(one => one.open = true)")
+    page.fill("#protocols", " chat, , superchat ")
+    connect(page)
+    assert "(chat; permessage-deflate)" in text(page, "#log [data-what=opened] .text")
+    close(page)
+    page.fill("#protocols", "not one")
+    page.click("#connect")
+    assert text(page, "#problem").startswith("ws://localhost:")
+    assert " with the subprotocols not one cannot be opened: " in text(page, "#problem")
+
+
 def test_a_server_that_is_not_there_is_said(page):
     page.open(f"file://{PAGES}/index.html")
     page.fill("#url", "ws://127.0.0.1:1/echo")
@@ -107,7 +133,7 @@ def test_an_address_that_is_none_is_said(page, url):
     page.open(f"file://{PAGES}/index.html")
     page.fill("#url", url)
     page.click("#connect")
-    assert text(page, "#problem").startswith(f"{url} is not an address a WebSocket can be opened to: ")
+    assert text(page, "#problem").startswith(f"{url} cannot be opened: ")
     assert text(page, "#ready") == "no socket"
 
 
@@ -118,12 +144,12 @@ def test_a_browser_without_websocket_is_told(page):
     assert page.run("document.querySelector('#connect').disabled")
 
 
-@pytest.mark.parametrize("name, width, dark", [("light", 900, False), ("dark", 900, True), ("phone", 390, False)])
+@pytest.mark.parametrize("name, width, dark", [("light", 900, False), ("dark", 900, True), ("phone", 320, False)])
 def test_the_page_fits_and_is_photographed(page, standalone, name, width, dark):
     page.open(f"http://localhost:{standalone(SERVER)}/")
     connect(page)
     echo(page, "发送数据")
     page.until("document.getAnimations().every(one => one.playState !== 'running' || one.animationName)")
-    page.screenshot(SCREENSHOTS / f"{name}.png", width=width, dark=dark)
+    page.screenshot(SCREENSHOTS / f"console-{name}.png", width=width, dark=dark)
     assert page.run("document.documentElement.scrollWidth") <= width
-    assert (SCREENSHOTS / f"{name}.png").stat().st_size > 10_000
+    assert (SCREENSHOTS / f"console-{name}.png").stat().st_size > 10_000

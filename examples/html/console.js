@@ -1,8 +1,8 @@
 "use strict";
 
 const byId = (id) => document.getElementById(id);
-const [url, connect, close, code, reason, message, send] =
-  ["url", "connect", "close", "code", "reason", "message", "send"].map(byId);
+const [url, connect, close, code, reason, protocols, message, send, file] =
+  ["url", "connect", "close", "code", "reason", "protocols", "message", "send", "file"].map(byId);
 const states = ["CONNECTING", "OPEN", "CLOSING", "CLOSED"];
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 const rowsKept = 200;
@@ -17,7 +17,7 @@ const meanings = {
 
 let socket = null;
 let hungUp = false; // the person asked for the close
-let waiting = []; // what was sent and has not come back: { kind, payload, since }
+let waiting = []; // what was sent and has not come back: { payload, since }
 let sent = { messages: 0, bytes: 0 };
 let received = { messages: 0, bytes: 0 };
 
@@ -33,6 +33,7 @@ if (!("WebSocket" in window)) {
   byId("line").addEventListener("submit", (event) => { event.preventDefault(); open(); });
   byId("talk").addEventListener("submit", (event) => { event.preventDefault(); say(); });
   close.addEventListener("click", hangUp);
+  file.addEventListener("change", sayFile);
   byId("clear").addEventListener("click", () => byId("log").replaceChildren());
 }
 
@@ -41,9 +42,10 @@ function open() {
   complain("");
   let mine;
   try {
-    mine = new WebSocket(url.value);
+    mine = new WebSocket(url.value, protocols.value.split(",").map((name) => name.trim()).filter(Boolean));
   } catch (error) {
-    return complain(`${url.value} is not an address a WebSocket can be opened to: ${error.message}`);
+    const what = protocols.value.trim() ? `${url.value} with the subprotocols ${protocols.value}` : url.value;
+    return complain(`${what} cannot be opened: ${error.message}`);
   }
   socket = mine;
   socket.binaryType = "arraybuffer";
@@ -75,22 +77,35 @@ function open() {
 }
 
 function say() {
-  if (socket?.readyState !== WebSocket.OPEN) return;
   const kind = document.querySelector("[name=kind]:checked").value;
-  const bytes = new TextEncoder().encode(message.value);
-  const payload = kind === "text" ? message.value : bytes.buffer;
-  waiting.push({ kind, payload, since: performance.now() });
-  socket.send(payload);
-  sent = { messages: sent.messages + 1, bytes: sent.bytes + bytes.length };
-  note("sent", payload);
-  carry("sent");
-  show();
+  launch(kind === "text" ? message.value : new TextEncoder().encode(message.value).buffer);
   message.select();
 }
 
+async function sayFile() {
+  const [chosen] = file.files;
+  if (!chosen) return;
+  // The same file may be chosen again.
+  file.value = "";
+  try {
+    launch(await chosen.arrayBuffer());
+  } catch (error) {
+    complain(`${chosen.name} cannot be read: ${error.message}`);
+  }
+}
+
+function launch(payload) {
+  if (socket?.readyState !== WebSocket.OPEN) return;
+  waiting.push({ payload, since: performance.now() });
+  socket.send(payload);
+  sent = { messages: sent.messages + 1, bytes: sent.bytes + length(payload) };
+  note("sent", payload);
+  carry("sent");
+  show();
+}
+
 function hear(payload) {
-  const size = typeof payload === "string" ? new TextEncoder().encode(payload).length : payload.byteLength;
-  received = { messages: received.messages + 1, bytes: received.bytes + size };
+  received = { messages: received.messages + 1, bytes: received.bytes + length(payload) };
   const index = waiting.findIndex((one) => same(one.payload, payload));
   const trip = index < 0 ? "not an echo" : span(waiting[index].since);
   if (index >= 0) {
@@ -126,7 +141,8 @@ function show() {
   connect.disabled = state !== "CLOSED";
   url.readOnly = state !== "CLOSED";
   close.disabled = state !== "OPEN" && state !== "CONNECTING";
-  send.disabled = state !== "OPEN";
+  protocols.readOnly = url.readOnly;
+  send.disabled = file.disabled = state !== "OPEN";
 }
 
 // readyState and bufferedAmount change without an event.
@@ -176,6 +192,10 @@ function complain(text) {
 
 function put(id, text) {
   if (byId(id).textContent !== text) byId(id).textContent = text;
+}
+
+function length(payload) {
+  return typeof payload === "string" ? new TextEncoder().encode(payload).length : payload.byteLength;
 }
 
 function same(a, b) {

@@ -1,7 +1,10 @@
 """The text of a server's metrics, read by Prometheus' own parser."""
 
 import pathlib
+import re
 import subprocess
+import sys
+import urllib.request
 
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
@@ -21,3 +24,25 @@ def test_a_real_parser_reads_every_family():
     assert (trips.type, trips.unit) == ("histogram", "seconds")
     assert [sample.labels["le"] for sample in trips.samples if "le" in sample.labels][-1] == "+Inf"
     assert all(family.name.startswith("linkspan_") and family.documentation for family in families.values())
+
+
+def test_a_real_parser_reads_the_python_server(tmp_path):
+    server = subprocess.Popen(
+        [sys.executable, "-m", "mod_pywebsocket.standalone", "-p", "0", "-H", "127.0.0.1", "-d", tmp_path,
+         "--metrics", "0"], stdout=subprocess.PIPE, text=True)
+    try:
+        assert server.stdout.readline().startswith("listening ")
+        address = re.search(r"http://\S+", server.stdout.readline()).group()
+        with urllib.request.urlopen(address, timeout=60) as answer:
+            text = answer.read().decode()
+    finally:
+        server.kill()
+        server.wait()
+        server.stdout.close()
+    families = {family.name: family for family in text_string_to_metric_families(text)}
+    assert families["linkspan_connections"].type == families["linkspan_handlers_running"].type == "gauge"
+    for name, unit in (("received_bytes", "bytes"), ("gil_wait_seconds", "seconds"), ("sent_messages", "")):
+        family = families["linkspan_" + name]
+        assert (family.type, family.unit) == ("counter", unit)
+    assert {sample.labels["code"] for sample in families["linkspan_closed"].samples} >= {"1000", "1006", "4xxx"}
+    assert all(name.startswith("linkspan_") and family.documentation for name, family in families.items())

@@ -79,6 +79,8 @@ def serve(prepare, die):
         if options.port == 0:
             print('listening on %s://%s:%d/' % ('wss' if options.use_tls else 'ws',
                                                 server.server_name or 'localhost', server.server_port), flush=True)
+        if options.metrics == 0:
+            print('metrics on http://127.0.0.1:%d/metrics' % server._metrics_port, flush=True)
         server.serve_forever()
         signals.check()
     except _Signal:
@@ -156,6 +158,7 @@ def _say_goodbye(server):
             if request not in told:
                 told[request] = request.server_terminated
                 request.server_terminated = True
+                request._sent_close_code = common.STATUS_GOING_AWAY
             if not told[request]:
                 # Its handler may be in the middle of a message.
                 told[request] = request.connection._line.offer(frame)

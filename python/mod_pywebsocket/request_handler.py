@@ -49,7 +49,21 @@ class WebSocketRequestHandler(_HttpRequestHandler):
         self.cgi_directories = self._options.cgi_directories
         if self._options.is_executable_method is not None:
             self.is_executable = self._options.is_executable_method
-        super().__init__(request, client_address, server)
+        self._observers = getattr(server, '_observers', ())
+        for observer in self._observers:
+            observer.began(self)
+        try:
+            super().__init__(request, client_address, server)
+        finally:
+            conversation = getattr(self, '_conversation', None)
+            if conversation is None:
+                self._has_ended()
+            else:
+                conversation.add_done_callback(lambda _: self._has_ended())
+
+    def _has_ended(self):
+        for observer in self._observers:
+            observer.ended(self)
 
     def setup(self):
         """Makes the files of the connection, of which one remembers the head."""
@@ -129,14 +143,24 @@ class WebSocketRequestHandler(_HttpRequestHandler):
         open_requests = getattr(self.server, '_open_requests', set())
         open_requests.add(request)
         request._conversation = None
+
+        def close():
+            open_requests.discard(request)
+            for observer in self._observers:
+                observer.closed(request)
+
+        if self._observers or getattr(self.server, '_keepalive', None):
+            request.ws_stream._counted = request.connection._line
+        for observer in self._observers:
+            observer.opened(request)
         try:
             self._options.dispatcher.transfer_data(request)
         finally:
             if request._conversation is None:
-                open_requests.discard(request)
+                close()
         if request._conversation is not None:
             self._conversation = request._conversation
-            self._conversation.add_done_callback(lambda _: open_requests.discard(request))
+            self._conversation.add_done_callback(lambda _: close())
 
     def _parse_plain_head(self):
         """What the base class does, for a head without anything unusual about it; whether it is one.

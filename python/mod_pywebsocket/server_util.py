@@ -24,7 +24,11 @@ def configure_logging(options):
         handler = RotatingFileHandler(options.log_file, 'a', options.log_max, options.log_count)
     else:
         handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter(_FORMAT))
+    if getattr(options, 'json_log', False):
+        from mod_pywebsocket import _json_log
+        handler.setFormatter(_json_log.Formatter())
+    else:
+        handler.setFormatter(logging.Formatter(_FORMAT))
     root.addHandler(handler)
 
     deflate_level = logging.getLevelName(options.deflate_log_level.upper())

@@ -100,6 +100,15 @@ def _build_option_parser():
         metavar='BYTES', help='longest message to receive, inflated; 0 is without limit (default: 128 MiB)')
     add('--close-timeout', '--close_timeout', dest='close_timeout', type=float, default=120.0, metavar='SECONDS',
         help='how long clients have to answer a close frame; 0 is for ever (default: 120)')
+    add('--ping-interval', '--ping_interval', dest='ping_interval', type=float, default=0.0, metavar='SECONDS',
+        help='ping a client that was silent for so long, and end its connection after as long again; 0 is never '
+             '(default)')
+    add('--idle-timeout', '--idle_timeout', dest='idle_timeout', type=float, default=0.0, metavar='SECONDS',
+        help='close a connection with 1001 when no message has passed for so long; 0 is never (default)')
+    add('--metrics', dest='metrics', type=int, metavar='PORT',
+        help='answer http://127.0.0.1:PORT/metrics with what was counted, in OpenMetrics; 0 picks a port and prints it')
+    add('--json-log', '--json_log', dest='json_log', action='store_true',
+        help='log one JSON object a line: time, level, connection, event, fields')
     add('--origin', dest='origins', action='extend', type=_split_at_commas, default=[], metavar='ORIGIN',
         help='pages of this origin may connect and no others, as https://example.com; may be repeated, or a '
              'comma-separated list. What is no browser sends no origin and is let in')
@@ -214,7 +223,8 @@ def _check_tls(options):
 def _check_values(options):
     if options.max_message_bytes < 0:
         _die('--max-message-bytes is at least 0, not %d' % options.max_message_bytes, options)
-    for name, seconds in (('--close-timeout', options.close_timeout),):
+    for name, seconds in (('--close-timeout', options.close_timeout), ('--ping-interval', options.ping_interval),
+                          ('--idle-timeout', options.idle_timeout)):
         if not 0 <= seconds <= _MAX_SECONDS:
             _die('%s is 0 to %d seconds, not %s' % (name, _MAX_SECONDS, seconds), options)
     for origin in options.origins:

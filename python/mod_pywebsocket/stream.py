@@ -58,6 +58,9 @@ _KNOWN_KINDS = frozenset((common.OPCODE_TEXT, common.OPCODE_BINARY, common.OPCOD
 # Codes that a close frame may carry (RFC 6455 7.4): those of the IANA registry, libraries', applications'.
 _CODES_OF_THE_REGISTRY = frozenset((1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014))
 
+# What the pings of a server's own keepalive carry.
+KEEPALIVE = b'keepalive'
+
 
 class StreamOptions:
     """How a :class:`Stream` behaves.
@@ -106,6 +109,9 @@ class Stream:
         self._logger = util.get_class_logger(self)
         self._options = options
         self._request = request
+        # The line that counts messages which Python code reads and writes; none when nobody asks for numbers.
+        self._counted = None
+        self._sent_parts = 0
         request.client_terminated = False
         request.server_terminated = False
         if not hasattr(options, 'max_message_bytes'):
@@ -194,6 +200,8 @@ class Stream:
         for message_filter in options.incoming_message_filters:
             message = message_filter.filter(message)
         opcode = self._original_opcode
+        if self._counted is not None and not common.is_control_opcode(opcode):
+            self._counted.count_received(len(message))
         if opcode == common.OPCODE_TEXT:
             try:
                 return message.decode('utf-8')
@@ -408,6 +416,9 @@ class Stream:
         self._send_pong(message)
 
     def _process_pong_message(self, message):
+        if message == KEEPALIVE and message not in self._ping_queue:
+            # It answers the server's own.
+            return None
         # RFC 6455 5.5.3: a pong answers the latest ping, and with it all before.
         for index, body in enumerate(self._ping_queue):
             if body == message:
@@ -449,6 +460,11 @@ class Stream:
             raise BadOperationException('a binary message is bytes, not str')
 
     def _build_message(self, message, end, binary):
+        if self._counted is not None:
+            self._sent_parts += len(message.encode('utf-8', 'replace') if isinstance(message, str) else message)
+            if end:
+                self._counted.count_sent(self._sent_parts)
+                self._sent_parts = 0
         for message_filter in self._options.outgoing_message_filters:
             message = message_filter.filter(message, end, binary)
         try:
@@ -542,6 +558,7 @@ class Stream:
         frame = create_close_frame(
             body, mask=self._options.mask_send, frame_filters=self._options.outgoing_frame_filters)
         self._request.server_terminated = True
+        self._request._sent_close_code = common.STATUS_NO_STATUS_RECEIVED if code is None else code
         self._write(frame)
 
     def _write(self, bytes_to_write):

@@ -70,6 +70,9 @@ class WebSocketServer(socketserver.ThreadingMixIn, HTTPServer):
         server = super().__new__(cls)
         # Not in the constructor, which some subclasses do without.
         server._open_requests = set()
+        # Those who are told of each connection, and the thread that pings; only where an option asks for them.
+        server._observers = []
+        server._keepalive = None
         server._server_tls = None
         server._shutdown_wanted = False
         # Whether a connection is half accepted, so that no signal may come between.
@@ -101,6 +104,22 @@ class WebSocketServer(socketserver.ThreadingMixIn, HTTPServer):
             self._create_sockets()
             self.server_bind()
             self.server_activate()
+        self._observe(options)
+
+    def _observe(self, options):
+        if getattr(options, 'json_log', False):
+            from mod_pywebsocket import _json_log
+            self._observers.append(_json_log.Connections())
+        if getattr(options, 'metrics', None) is not None:
+            from mod_pywebsocket import _metrics
+            self._observers.append(_metrics.Metrics(options.metrics))
+            # Where they are, when the system was to choose.
+            self._metrics_port = self._observers[-1].port
+        ping_interval, idle_timeout = getattr(options, 'ping_interval', 0), getattr(options, 'idle_timeout', 0)
+        if ping_interval or idle_timeout:
+            from mod_pywebsocket import _keepalive
+            self._keepalive = _keepalive.Keepalive(
+                self, ping_interval, idle_timeout, getattr(options, 'close_timeout', 0))
 
     # Listening.
 
@@ -133,6 +152,10 @@ class WebSocketServer(socketserver.ThreadingMixIn, HTTPServer):
         for socket_, info in self._sockets:
             self._logger.info('Stops listening on %r', info)
             socket_.close()
+        for observer in self._observers:
+            observer.stop()
+        if self._keepalive is not None:
+            self._keepalive.stop()
 
     def fileno(self):
         """There are several listening sockets, so there is no answer."""

@@ -10,11 +10,14 @@ import re
 import threading
 import traceback
 from collections.abc import Awaitable
+from types import FunctionType
 
 from mod_pywebsocket import common, handshake, msgutil, stream, util
 
 _SOURCE_PATH_PATTERN = re.compile(r'(?i)_wsh\.py$')
 _SOURCE_SUFFIX = '_wsh.py'
+# The flag of a function with `*arguments`, as `inspect.CO_VARARGS`.
+_TAKES_ANY_NUMBER = 4
 _DO_EXTRA_HANDSHAKE_HANDLER_NAME = 'web_socket_do_extra_handshake'
 _TRANSFER_DATA_HANDLER_NAME = 'web_socket_transfer_data'
 _PASSIVE_CLOSING_HANDSHAKE_HANDLER_NAME = 'web_socket_passive_closing_handshake'
@@ -108,6 +111,23 @@ def _extract_handler(dic, name):
     if not callable(handler):
         raise DispatchException('%s is not callable.' % name)
     return handler
+
+
+def _complaints(suite):
+    """Hooks that cannot be called with one argument, the request. Calling one says so too, but late."""
+    for name, hook in ((_DO_EXTRA_HANDSHAKE_HANDLER_NAME, suite.do_extra_handshake),
+                       (_TRANSFER_DATA_HANDLER_NAME, suite.transfer_data),
+                       (_PASSIVE_CLOSING_HANDSHAKE_HANDLER_NAME, suite.passive_closing_handshake)):
+        # Not by `inspect`, which is slow to import. What is no function may take anything.
+        if not isinstance(hook, FunctionType):
+            continue
+        code = hook.__code__
+        required = code.co_argcount - len(hook.__defaults__ or ())
+        named = code.co_kwonlyargcount - len(hook.__kwdefaults__ or ())
+        takes_more = code.co_flags & _TAKES_ANY_NUMBER
+        if required > 1 or named > 0 or not (code.co_argcount or takes_more):
+            yield 'line %d: %s takes %d parameters; it is called with one, the request' % (
+                code.co_firstlineno, name, code.co_argcount + code.co_kwonlyargcount)
 
 
 def _is_inside(path, directory):
@@ -316,6 +336,12 @@ class Dispatcher:
             except DispatchException as e:
                 self._source_warnings.append('%s: %s' % (real_path, e))
                 continue
+            except UnicodeDecodeError as e:
+                line = e.object.count(b'\n', 0, e.start) + 1
+                self._source_warnings.append('%s: line %d: not %s, which the handler encoding says it is: %s' % (
+                    real_path, line, e.encoding, e.reason))
+                continue
+            self._source_warnings.extend('%s: %s' % (real_path, complaint) for complaint in _complaints(suite))
             resource = to_resource(path)
             if resource is None:
                 self._logger.debug('%s is skipped: no resource has its name', path)

@@ -227,6 +227,16 @@ def _check_values(options):
                           ('--idle-timeout', options.idle_timeout)):
         if not 0 <= seconds <= _MAX_SECONDS:
             _die('%s is 0 to %d seconds, not %s' % (name, _MAX_SECONDS, seconds), options)
+    if options.handler_encoding:
+        import codecs
+        try:
+            codecs.lookup(options.handler_encoding)
+        except LookupError:
+            _die('--handler-encoding: Python has no encoding %r; UTF-8 is utf-8' % options.handler_encoding, options)
+    if options.metrics is not None and not 0 <= options.metrics <= 65535:
+        _die('--metrics takes a port, 0 to 65535, not %d' % options.metrics, options)
+    if options.request_queue_size < 0:
+        _die('--queue is at least 0, not %d' % options.request_queue_size, options)
     for origin in options.origins:
         scheme, _, host = origin.partition('://')
         if origin.lower() != 'null' and not (scheme and host and not set(host) & set('/?#@* ')):

@@ -71,8 +71,8 @@ def test_encodings(write, tmp_path):
     root = write({})
     (tmp_path / 'a_wsh.py').write_bytes((GOOD + 'word = "ж"').encode('cp1251'))
     assert '/a' in dispatch.Dispatcher(root, handler_encoding='cp1251')._handler_suite_map
-    with pytest.raises(UnicodeDecodeError):
-        dispatch.Dispatcher(root, handler_encoding='utf-8')
+    warning, = dispatch.Dispatcher(root, handler_encoding='utf-8').source_warnings()
+    assert 'not utf-8' in warning
 
 
 def test_only_the_scan_directory_is_read(write, tmp_path):
@@ -131,3 +131,42 @@ def test_a_map_file(write, tmp_path, caplog):
         websocket_server._alias_handlers(dispatcher, str(tmp_path / 'map'))
     assert sorted(dispatcher._handler_suite_map) == ['/a', '/b', '/c']
     assert [record.levelname for record in caplog.records] == ['ERROR', 'WARNING', 'WARNING']
+
+
+NEVER = 'def web_socket_do_extra_handshake(request):\n    pass\n\n\n'
+
+
+@pytest.mark.parametrize('parameters, count', [
+    ('', 0), ('request, more', 2), ('request, *, named', 2), ('a, b, c=1', 3), ('*, named', 1)])
+def test_a_wrong_number_of_parameters_is_warned_of_with_its_line(tmp_path, parameters, count):
+    path = tmp_path / 'odd_wsh.py'
+    path.write_text(NEVER + 'def web_socket_transfer_data(%s):\n    pass\n' % parameters)
+    dispatcher = dispatch.Dispatcher(str(tmp_path))
+    assert dispatcher.source_warnings() == [
+        '%s: line 5: web_socket_transfer_data takes %d parameters; it is called with one, the request'
+        % (path.resolve(), count)]
+    # Calling it fails as it always has.
+    assert dispatcher.get_handler_suite('/odd')
+
+
+@pytest.mark.parametrize('parameters', ['r', 'r, more=1', '*a', '*a, **b', 'r, *, named=1', 'r=None'])
+def test_whatever_takes_one_argument_is_good(tmp_path, parameters):
+    (tmp_path / 'good_wsh.py').write_text(NEVER + 'def web_socket_transfer_data(%s):\n    pass\n' % parameters)
+    assert dispatch.Dispatcher(str(tmp_path)).source_warnings() == []
+
+
+def test_callables_of_other_kinds_are_taken_as_they_are(tmp_path):
+    (tmp_path / 'good_wsh.py').write_text(
+        NEVER + 'class Hook:\n    def __call__(self, request):\n        pass\nweb_socket_transfer_data = Hook()\n')
+    assert dispatch.Dispatcher(str(tmp_path)).source_warnings() == []
+
+
+def test_a_file_in_another_encoding_is_warned_of_and_skipped(tmp_path):
+    good = NEVER + 'def web_socket_transfer_data(request):\n    pass\n'
+    (tmp_path / 'good_wsh.py').write_text(good)
+    (tmp_path / 'bad_wsh.py').write_bytes(good.encode() + b'# caf\xe9\n')
+    dispatcher = dispatch.Dispatcher(str(tmp_path), handler_encoding='utf-8')
+    warning, = dispatcher.source_warnings()
+    assert warning.startswith('%s: line 7: not utf-8' % (tmp_path / 'bad_wsh.py').resolve())
+    assert dispatcher.get_handler_suite('/good') and not dispatcher.get_handler_suite('/bad')
+    assert dispatch.Dispatcher(str(tmp_path), handler_encoding='latin-1').source_warnings() == []

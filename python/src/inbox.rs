@@ -2,7 +2,7 @@
 
 use std::io;
 use std::mem;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use crate::wire::Wire;
 
@@ -82,19 +82,21 @@ impl Drop for Inbox {
 }
 
 fn spare(length: usize) -> Box<[u8]> {
-    let kept = if length == BUFFER_BYTES { spares().pop() } else { None };
+    let kept = if length == BUFFER_BYTES { spares().and_then(|mut spares| spares.pop()) } else { None };
     kept.unwrap_or_else(|| vec![0; length].into_boxed_slice())
 }
 
 fn give_back(buffer: Box<[u8]>) {
-    if buffer.len() == BUFFER_BYTES {
-        let mut spares = spares();
-        if spares.len() < MAX_SPARE {
-            spares.push(buffer);
-        }
+    if buffer.len() == BUFFER_BYTES
+        && let Some(mut spares) = spares()
+        && spares.len() < MAX_SPARE
+    {
+        spares.push(buffer);
     }
 }
 
-fn spares() -> std::sync::MutexGuard<'static, Vec<Box<[u8]>>> {
-    SPARE.lock().unwrap_or_else(PoisonError::into_inner)
+/// None while another thread looks: nobody waits for a spare buffer, a forked child least of all, in which that
+/// thread is no more.
+fn spares() -> Option<MutexGuard<'static, Vec<Box<[u8]>>>> {
+    SPARE.try_lock().ok()
 }

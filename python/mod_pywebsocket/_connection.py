@@ -131,10 +131,11 @@ class ChannelFile:
     closed = False
 
     def __init__(self, channel):
-        self.read = channel.read
-        self.readline = channel.readline
-        self.write = channel.write
-        self.fileno = channel.fileno
+        self._channel = channel
+
+    def __getattr__(self, name):
+        # `read`, `write` and what else a connection can do.
+        return getattr(self._channel, name)
 
     def flush(self):
         """Nothing waits here."""

@@ -17,7 +17,6 @@ about it (a fragment, a control frame, an extension) is left unread for the Pyth
 import struct
 import threading
 import time
-from collections import deque
 
 from linkspan import _linkspan
 from mod_pywebsocket import common, util
@@ -120,7 +119,7 @@ class Stream:
         self._writer = FragmentedFrameBuilder(
             options.mask_send, options.outgoing_frame_filters, options.encode_text_message_to_utf8)
         # Bodies of pings without a pong yet.
-        self._ping_queue = deque()
+        self._ping_queue = []
         # Payloads of the message that is being received in fragments, and its opcode.
         self._received_fragments = []
         self._fragmented_opcode = None
@@ -422,8 +421,7 @@ class Stream:
         # RFC 6455 5.5.3: a pong answers the latest ping, and with it all before.
         for index, body in enumerate(self._ping_queue):
             if body == message:
-                for _ in range(index + 1):
-                    self._ping_queue.popleft()
+                del self._ping_queue[:index + 1]
                 break
         try:
             handler = self._request.on_pong_handler

@@ -1,0 +1,36 @@
+"""What a connection that says nothing costs its server."""
+
+from conftest import ECHO, text
+
+_CONNECTIONS = 400
+# 28 measured with a release build (a debug build has deeper stacks), of which 12 are the thread's stack and 4 the interpreter's own
+_MOST_KIB = 36
+
+
+def _resident_kib(process):
+    with open('/proc/%d/status' % process.pid) as status:
+        return next(int(line.split()[1]) for line in status if line.startswith('VmRSS:'))
+
+
+def test_an_idle_handler_costs_little_memory(start):
+    server = start({'echo': ECHO})
+    clients = []
+
+    def open_more(count):
+        for _ in range(count):
+            client = server.connect()
+            clients.append(client)
+            client.upgrade()
+            # Its handler has come so far that it waits for a message, and has done so once.
+            client.send(text('x'))
+            assert client.read_frame() == (0x81, b'x')
+
+    try:
+        # The first need what all others share.
+        open_more(50)
+        before = _resident_kib(server.process)
+        open_more(_CONNECTIONS)
+        assert (_resident_kib(server.process) - before) / _CONNECTIONS <= _MOST_KIB
+    finally:
+        for client in clients:
+            client.sock.close()

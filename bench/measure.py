@@ -55,21 +55,35 @@ def running(command, **environment):
                 sys.exit(f"{shlex.join(command)} does not listen: {errors.read()}")
             yield process, address[1]
         finally:
-            process.terminate()
-            process.wait()
+            end(process)
             process.stdout.close()
 
 
+def end(process):
+    """Asks a process to end, and after half a minute ends it."""
+    process.terminate()
+    try:
+        process.wait(30)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
 def wsload(mode, address, **options):
-    """One run of the load generator; gives the object it prints."""
-    arguments = [part for name, value in options.items()
-                 for part in (f"--{name.replace('_', '-')}" if len(name) > 1 else f"-{name}", str(value))]
-    run = subprocess.run([WSLOAD, mode, "--addr", address, "--max-seconds", "600", *arguments],
-                         stdin=subprocess.DEVNULL, capture_output=True, text=True)
-    result = json.loads(run.stdout)
-    if run.returncode or result["errors"]:
+    """One run of the load generator without an error; gives the object it prints."""
+    status, result = attempt(mode, address, **options)
+    if status or result["errors"]:
         sys.exit(f"wsload: {result}")
     return result
+
+
+def attempt(mode, address, max_seconds=600, **options):
+    """One run of the load generator: its status and the object it prints."""
+    arguments = [part for name, value in options.items()
+                 for part in (f"--{name.replace('_', '-')}" if len(name) > 1 else f"-{name}", str(value))]
+    run = subprocess.run([WSLOAD, mode, "--addr", address, "--max-seconds", str(max_seconds), *arguments],
+                         stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    return run.returncode, json.loads(run.stdout)
 
 
 def by_counters(command, c, d, s):

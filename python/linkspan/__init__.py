@@ -16,7 +16,7 @@ The same inside of asyncio, where ``connect`` is awaited and so is everything th
         async for message in ws:
             print(message)
 
-``help(linkspan.connect)`` lists the options; ``python -m linkspan`` connects and serves from the command line.
+``help(linkspan.connect)`` lists the options.
 """
 
 from linkspan._linkspan import __version__

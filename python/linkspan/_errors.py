@@ -36,10 +36,9 @@ class HandshakeError(Error):
     """The server answered the opening handshake, but not with a WebSocket.
 
     ``status``
-        The HTTP status of its answer: 403, 404, 302; 101 when it agreed and broke a rule by that; ``None`` when
-        there was no answer that can be read.
+        The HTTP status of its refusal: 403, 404, 302; ``None`` when its answer was none, or broke a rule.
     ``headers``
-        The answer's header fields, a list of pairs of ``str``.
+        The refusal's header fields, a list of pairs of ``str``.
     ``body``
         What the server had to say, ``bytes``, at most 64 KiB of it.
     """

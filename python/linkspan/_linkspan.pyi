@@ -195,8 +195,8 @@ class WebSocket:
     @property
     def buffered_amount(self) -> int: ...
     @property
-    def close_info(self) -> tuple[int, str, bool] | None:
-        """`(code, reason, clean)` once the end is certain."""
+    def close_info(self) -> tuple[int, str, bool, bool] | None:
+        """`(code, reason, clean, whether this end began)` once the end is certain."""
     @property
     def peer(self) -> str: ...
     @property

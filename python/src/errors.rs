@@ -81,6 +81,7 @@ pub(crate) fn client(error: Error) -> PyErr {
             client_classes::TlsError::new_err(format!("{text} (ca= names it)"))
         }
         Error::Tls(_) => client_classes::TlsError::new_err(text),
+        Error::Resolve { why, .. } if why.starts_with("no answer within") => client_classes::TimedOut::new_err(text),
         Error::Resolve { .. } => client_classes::ConnectError::new_err((None::<i32>, text)),
         Error::Io { source, .. } if source.kind() == ErrorKind::TimedOut && source.raw_os_error().is_none() => {
             client_classes::TimedOut::new_err(text)
@@ -95,9 +96,6 @@ pub(crate) fn client(error: Error) -> PyErr {
 pub(crate) fn refused(error: Error, response: Option<Response>) -> PyErr {
     match (&error, response) {
         (Error::Fault(Fault::Refused(_)), Some(response)) => handshake(refusal(&response), Some(response)),
-        (Error::Fault(Fault::AnswerInvalid(_) | Fault::RedirectRefused(_)), response) => {
-            handshake(error.to_string(), response)
-        }
         _ => client(error),
     }
 }

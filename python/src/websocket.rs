@@ -8,7 +8,7 @@ use std::time::Duration;
 use linkspan::Error;
 use linkspan::blocking::{self, Outbound, Received};
 use linkspan::protocol::handshake::Response;
-use linkspan::protocol::{CloseCode, Engine, MessageKind, Misuse, Phase};
+use linkspan::protocol::{CloseCode, CloseInfo, Engine, MessageKind, Misuse, Phase, Side};
 use linkspan::transport::Transport;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
@@ -258,10 +258,12 @@ impl WebSocket {
         self.ask(Engine::buffered_amount)
     }
 
-    /// `(code, reason, clean)` once the end is certain.
+    /// `(code, reason, clean, whether this end began)` once the end is certain.
     #[getter]
-    fn close_info(&self) -> PyResult<Option<(u16, String, bool)>> {
-        self.ask(|engine| engine.close_info().map(|info| (info.code.as_u16(), info.reason.clone(), info.clean)))
+    fn close_info(&self) -> PyResult<Option<(u16, String, bool, bool)>> {
+        let told =
+            |info: &CloseInfo| (info.code.as_u16(), info.reason.clone(), info.clean, info.begun_by == Side::Local);
+        self.ask(|engine| engine.close_info().map(told))
     }
 
     #[getter]

@@ -64,10 +64,11 @@ class _Signals:
             raise _Signal
 
 
-def serve(prepare, die):
+def serve(prepare, die, says_where=False):
     """Serves as the options say that ``prepare()`` gives, until SIGINT or SIGTERM.
 
-    ``die`` is called with one line, and perhaps the options, when there is no server to be.
+    ``die`` is called with one line, and perhaps the options, when there is no server to be. ``says_where`` prints where
+    it listens for a port that was named, too.
     """
     signals = _Signals()
     server = None
@@ -76,7 +77,7 @@ def serve(prepare, die):
         options = prepare()
         server = signals.server = _server(options, die)
         signals.check()
-        if options.port == 0:
+        if options.port == 0 or says_where:
             print('listening on %s://%s:%d/' % ('wss' if options.use_tls else 'ws',
                                                 server.server_name or 'localhost', server.server_port), flush=True)
         if options.metrics == 0:

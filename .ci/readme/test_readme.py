@@ -15,11 +15,13 @@ PORT = "9998"
 
 @pytest.fixture(params=["README.md", "README.zh.md"])
 def code(request):
-    """Gives the one block of code in a language, with another port."""
+    """Gives the block of code in a language (the first, or which), with another port."""
     text = (ROOT / request.param).read_text(encoding="utf-8")
 
-    def block(language, port):
-        found, = re.findall(rf"^```{language}\n(.*?)^```$", text, re.M | re.S)
+    def block(language, port, which=0):
+        blocks = re.findall(rf"^```{language}\n(.*?)^```$", text, re.M | re.S)
+        assert len(blocks) == (2 if language == "python" else 1)
+        found = blocks[which]
         assert PORT in found or language in ("cmake", "python")
         return found.replace(PORT, str(port))
 
@@ -87,3 +89,6 @@ def test_python(code, tmp_path):
     (tmp_path / "echo_wsh.py").write_text(code("python", port))
     with accepting([sys.executable, "-m", "mod_pywebsocket.standalone", "-p", port, "-w", tmp_path], port):
         echoes(port, "/echo")
+        said = subprocess.run([sys.executable, "-c", code("python", port, 1)], stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True, timeout=60)
+    assert (said.returncode, said.stdout, said.stderr) == (0, "hello\nhello\n", "")

@@ -596,6 +596,7 @@ fn what_is_wrong_with_a_file_is_said_with_its_name() {
     let broken = folder.write("broken.pem", "-----BEGIN CERTIFICATE-----\nMIIB");
     let encrypted = folder
         .write("encrypted.pem", "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n");
+    let weak = folder.write("weak.pem", WEAK_KEY);
     let missing = folder.0.join("missing.pem");
     let new = |chain: &PathBuf, key: &PathBuf| match ServerTls::new(Pem::file(chain), Pem::file(key)) {
         Ok(_) => String::new(),
@@ -609,10 +610,23 @@ fn what_is_wrong_with_a_file_is_said_with_its_name() {
     assert_eq!(new(&chain, &chain), "TLS: no private key in /chain.pem");
     assert_eq!(new(&chain, &other), "TLS: the key in /other.pem does not fit the certificate in /chain.pem");
     assert_eq!(new(&chain, &encrypted), "TLS: the key in /encrypted.pem is encrypted; decrypt it first (openssl pkey)");
+    assert_eq!(
+        new(&chain, &weak),
+        "TLS: the key in /weak.pem cannot be used; make one of a kind that is: RSA of 2048 bits or more, ECDSA on P-256 \
+         or P-384, Ed25519"
+    );
     let roots = ClientTlsOptions { roots: Roots::Only(Pem::file(&empty)), ..ClientTlsOptions::default() };
     let error = ClientTls::with_options(roots).unwrap_err().to_string();
     assert_eq!(error, format!("TLS: no certificate in {}", empty.display()));
 }
+
+/// ECDSA on P-224.
+const WEAK_KEY: &str = "-----BEGIN PRIVATE KEY-----
+MHgCAQAwEAYHKoZIzj0CAQYFK4EEACEEYTBfAgEBBByENLxkNHzjRzrpmkzrv6Y1
+dkjrLKeg0YjYixi7oTwDOgAE7n85gnBVd7SDE2HBtl+lJRNBM4CoI9fQCYdFMK0N
+fSVnWCPpPVm0UXhr/CxZ1qWq/ZaMHii4Yzk=
+-----END PRIVATE KEY-----
+";
 
 #[test]
 fn reloading_shows_new_certificates_and_keeps_the_old_ones_when_it_fails() {

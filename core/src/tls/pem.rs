@@ -17,10 +17,14 @@ use crate::error::Error;
 pub(super) fn certified_key(identity: &Identity) -> Result<Arc<CertifiedKey>, Error> {
     let chain = certificates(&identity.chain)?;
     let key = private_key(&identity.key)?;
-    let key = provider()
-        .key_provider
-        .load_private_key(key)
-        .map_err(|error| Error::Tls(format!("the key in {} cannot be used: {error}", identity.key)))?;
+    // What the provider says of a key that it refuses tells nobody what to do.
+    let key = provider().key_provider.load_private_key(key).map_err(|_| {
+        Error::Tls(format!(
+            "the key in {} cannot be used; make one of a kind that is: RSA of 2048 bits or more, ECDSA on P-256 or \
+             P-384, Ed25519",
+            identity.key
+        ))
+    })?;
     let certified = CertifiedKey::new(chain, key);
     match certified.keys_match() {
         // A key that cannot say is tried as it is.

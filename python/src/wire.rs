@@ -32,6 +32,9 @@ pub(crate) struct Wire {
 /// More unread bytes than this are not told apart.
 const MAX_UNREAD_BYTES: usize = 16 << 10;
 
+/// How long a wait for ever lasts before signals are looked for.
+const SIGNAL_MILLIS: i32 = 1000;
+
 /// What is waited on outlives every lock, so a waiting reader keeps no writer out.
 struct Stream {
     bytes: Bytes,
@@ -287,7 +290,8 @@ impl Stream {
         self.source.get_or_init(|| baton.add(self.fd(), is_mixed).ok()).as_deref()
     }
 
-    /// Waits for this stream alone, in milliseconds; `false` when the time is up.
+    /// Waits for this stream alone, in milliseconds; `false` when the time is up. A wait for ever is `Interrupted`
+    /// now and then, because a signal may come just before it begins.
     fn poll(&self, side: Side, patience: i32) -> io::Result<bool> {
         let mut flags = match side {
             Side::Reading => PollFlags::POLLIN,
@@ -303,8 +307,10 @@ impl Stream {
                 flags |= PollFlags::POLLIN;
             }
         }
-        let patience = PollTimeout::try_from(patience).unwrap_or(PollTimeout::NONE);
-        Ok(poll(&mut [PollFd::new(self.fd(), flags)], patience)? > 0)
+        let is_for_ever = patience < 0;
+        let patience = PollTimeout::try_from(if is_for_ever { SIGNAL_MILLIS } else { patience });
+        let count = poll(&mut [PollFd::new(self.fd(), flags)], patience.unwrap_or(PollTimeout::MAX))?;
+        if count == 0 && is_for_ever { Err(ErrorKind::Interrupted.into()) } else { Ok(count > 0) }
     }
 
     fn abort(&self) {

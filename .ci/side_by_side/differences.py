@@ -117,7 +117,7 @@ SURFACE = [
         'no handler, test or embedder that we know of uses them',
         {'missing': [
             'common._parse_extension_param', 'util.DeflateSocket._RECV_SIZE', 'util.RepeatedXorMasker._mask_using_swig',
-            'stream._NOOP_MASKER', 'extensions._AverageRatioCalculator',
+            'stream._NOOP_MASKER', 'stream.deque', 'extensions._AverageRatioCalculator',
             'extensions._AverageRatioCalculator.add_original_bytes',
             'extensions._AverageRatioCalculator.add_result_bytes',
             'extensions._AverageRatioCalculator.get_average_ratio', 'extensions._AverageRatioCalculator()',
@@ -147,6 +147,8 @@ BEYOND = [
                'the same line, exit status 1', 'a script that starts it sees the mistake'),
     Difference('A mistake in options or files', 'a traceback in some cases', 'one line, exit status 1',
                'it says what to do'),
+    Difference('A hook that cannot be called with one argument', 'fails when a client comes',
+               'the same, and a warning at start with file and line', 'the author sees it first'),
     Difference('SIGINT and SIGTERM', 'connections drop; SIGINT prints a traceback',
                'close 1001 to everyone, no traceback, then the signal\'s own exit status', 'clients learn why'),
     Difference('Two threads that send on one connection', 'frames may mix, compressed messages may spoil',

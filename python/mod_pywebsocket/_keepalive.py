@@ -24,7 +24,7 @@ class Keepalive:
         self._ping_interval = ping_interval
         self._idle_timeout = idle_timeout
         self._close_timeout = close_timeout
-        self._ping = stream.create_ping_frame(stream.KEEPALIVE)
+        self._ping = stream.create_ping_frame(stream._KEEPALIVE)
         self._lines = {}
         self._end = threading.Event()
         self._logger = logging.getLogger(__name__)

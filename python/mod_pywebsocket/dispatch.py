@@ -337,10 +337,9 @@ class Dispatcher:
                 self._source_warnings.append('%s: %s' % (real_path, e))
                 continue
             except UnicodeDecodeError as e:
-                line = e.object.count(b'\n', 0, e.start) + 1
-                self._source_warnings.append('%s: line %d: not %s, which the handler encoding says it is: %s' % (
-                    real_path, line, e.encoding, e.reason))
-                continue
+                # Nothing is served then, as with the original; the sentence says where to look.
+                e.reason += ', in line %d of %s' % (e.object.count(b'\n', 0, e.start) + 1, real_path)
+                raise
             self._source_warnings.extend('%s: %s' % (real_path, complaint) for complaint in _complaints(suite))
             resource = to_resource(path)
             if resource is None:

@@ -210,8 +210,10 @@ def _prepared(args):
 
 def _check_tls(options):
     if not options.use_tls:
-        if options.tls_client_auth:
-            _die('--tls-client-auth needs --tls', options)
+        for name, is_set in (('--tls-client-auth', options.tls_client_auth),
+                             ('--tls-client-cert-optional', options.tls_client_cert_optional)):
+            if is_set:
+                _die('%s needs --tls' % name, options)
     elif not (options.private_key and options.certificate):
         _die('--tls needs --private-key and --certificate', options)
     elif options.tls_client_cert_optional and not options.tls_client_auth:

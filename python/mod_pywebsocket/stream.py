@@ -58,7 +58,7 @@ _KNOWN_KINDS = frozenset((common.OPCODE_TEXT, common.OPCODE_BINARY, common.OPCOD
 _CODES_OF_THE_REGISTRY = frozenset((1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014))
 
 # What the pings of a server's own keepalive carry.
-KEEPALIVE = b'keepalive'
+_KEEPALIVE = b'keepalive'
 
 
 class StreamOptions:
@@ -415,7 +415,7 @@ class Stream:
         self._send_pong(message)
 
     def _process_pong_message(self, message):
-        if message == KEEPALIVE and message not in self._ping_queue:
+        if message == _KEEPALIVE and message not in self._ping_queue:
             # It answers the server's own.
             return None
         # RFC 6455 5.5.3: a pong answers the latest ping, and with it all before.

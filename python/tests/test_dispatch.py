@@ -71,8 +71,8 @@ def test_encodings(write, tmp_path):
     root = write({})
     (tmp_path / 'a_wsh.py').write_bytes((GOOD + 'word = "ж"').encode('cp1251'))
     assert '/a' in dispatch.Dispatcher(root, handler_encoding='cp1251')._handler_suite_map
-    warning, = dispatch.Dispatcher(root, handler_encoding='utf-8').source_warnings()
-    assert 'not utf-8' in warning
+    with pytest.raises(UnicodeDecodeError):
+        dispatch.Dispatcher(root, handler_encoding='utf-8')
 
 
 def test_only_the_scan_directory_is_read(write, tmp_path):
@@ -161,12 +161,9 @@ def test_callables_of_other_kinds_are_taken_as_they_are(tmp_path):
     assert dispatch.Dispatcher(str(tmp_path)).source_warnings() == []
 
 
-def test_a_file_in_another_encoding_is_warned_of_and_skipped(tmp_path):
+def test_a_file_in_another_encoding_is_named_with_its_line(tmp_path):
     good = NEVER + 'def web_socket_transfer_data(request):\n    pass\n'
-    (tmp_path / 'good_wsh.py').write_text(good)
     (tmp_path / 'bad_wsh.py').write_bytes(good.encode() + b'# caf\xe9\n')
-    dispatcher = dispatch.Dispatcher(str(tmp_path), handler_encoding='utf-8')
-    warning, = dispatcher.source_warnings()
-    assert warning.startswith('%s: line 7: not utf-8' % (tmp_path / 'bad_wsh.py').resolve())
-    assert dispatcher.get_handler_suite('/good') and not dispatcher.get_handler_suite('/bad')
+    with pytest.raises(UnicodeDecodeError, match='in line 7 of .*bad_wsh.py'):
+        dispatch.Dispatcher(str(tmp_path), handler_encoding='utf-8')
     assert dispatch.Dispatcher(str(tmp_path), handler_encoding='latin-1').source_warnings() == []

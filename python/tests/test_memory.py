@@ -1,10 +1,13 @@
 """What a connection that says nothing costs its server."""
 
+import sys
+
 from conftest import ECHO, text
 
 _CONNECTIONS = 400
-# 28 measured with a release build (a debug build has deeper stacks), of which 12 are the thread's stack and 4 the interpreter's own
-_MOST_KIB = 36
+# 28 measured with a release build (a debug build has deeper stacks): 12 of the thread's stack, 4 of the interpreter's.
+# Older Pythons have no frames that are used again.
+_MOST_KIB = 36 if sys.version_info >= (3, 11) else 52
 
 
 def _resident_kib(process):

@@ -132,6 +132,8 @@ def test_a_signal_reaches_a_main_thread_that_receives():
     assert run('''
         import os, signal, socket, threading
         from linkspan import _linkspan
+        # A shell that starts programs in the background has them ignore it.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         ours, theirs = socket.socketpair()
         channel = _linkspan.Channel(ours.fileno())
         # Another thread waits too.

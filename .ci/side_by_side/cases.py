@@ -1,6 +1,7 @@
 """What clients say to both servers, by name. The first part of a name is the group of options it belongs to."""
 
-from wire import END, FRAME, HALF, HEAD, close, head, masked, text
+from raw import close, head, masked, text
+from wire import END, FRAME, HALF, HEAD
 
 PMD = 'permessage-deflate'
 # 'Hello' as RFC 7692 7.2.3.1 has it.
@@ -88,7 +89,7 @@ def _handshakes():
 
 def _first_hook():
     cases = {}
-    for name in ('return', 'value', 'key', 'os', 'aborted', 'handshake', 'handshake-401', 'version', 'dispatch',
+    for name in ('return', 'value', 'key', 'os', 'aborted', 'handshake', 'version', 'dispatch',
                  'terminated', 'bad-operation', 'invalid-frame', 'unsupported', 'utf8', 'system-exit',
                  'keyboard-interrupt', 'base', 'send-too-early', 'receive-too-early', 'write', 'write-str',
                  'write-then-abort', 'read-until-the-end', 'protocol-unasked', 'header', 'header-with-line-break',
@@ -115,15 +116,15 @@ def _second_hook():
             'send-mixed': 2, 'send-kinds': 6, 'send-lengths': 5, 'frames': 8, 'ping-too-long': 1, 'local': 2}.items():
         cases[name] = answered('/hook2?' + name, frames)
     # The server ends it.
-    for name in ('value', 'unicode', 'os', 'aborted', 'handshake', 'version', 'dispatch', 'terminated',
-                 'invalid-frame', 'system-exit', 'keyboard-interrupt', 'base', 'set-server-terminated', 'set-client-terminated',
-                 'close-no-wait', 'close-going-away', 'close-protocol-error', 'close-bytes', 'close-str-code',
+    for name in ('value', 'unicode', 'os', 'aborted', 'handshake', 'version', 'dispatch',
+                 'terminated', 'invalid-frame', 'system-exit', 'keyboard-interrupt', 'base',
+                 'set-server-terminated', 'set-client-terminated', 'close-no-wait', 'close-going-away', 'close-protocol-error', 'close-bytes', 'close-str-code',
                  'send-after-close', 'send-bytes-as-text', 'send-none', 'send-int', 'send-list-as-binary',
                  'ping-no-body', 'unheard-of'):
         cases[name] = upgraded('/hook2?' + name)
     for name in ('closed-value', 'closed-bad-operation', 'closed-unsupported', 'closed-invalid-frame',
                  'receive-twice', 'receive', 'send-after-client', 'callback-receiver'):
-        cases[name] = upgraded('/hook2?' + name, close(3000, b'bye'))
+        cases[name] = upgraded('/hook2?' + name, close(3000, 'bye'))
     cases['message-instead-of-close'] = upgraded('/hook2?return', FRAME, text('still talking'))
     cases['bad-frame-instead-of-close'] = upgraded('/hook2?return', FRAME, b'\x81\x00')
     cases['bad-text-instead-of-close'] = upgraded('/hook2?bad-operation', FRAME, masked(0x81, b'\xff'))
@@ -136,7 +137,7 @@ def _second_hook():
     cases['receive-kinds'] = upgraded(
         '/hook2?receive-kinds', text('') + masked(0x82) + text('\u2603') + text('a', fin=False) + masked(0x00)
         + masked(0x80, b'b') + masked(0x02, b'\xff') + masked(0x80, b'\xfe') + masked(0x8a, b'unasked')
-        + masked(0x89, b'p') + masked(0x82, b'x' * 126) + masked(0x82, b'y' * 70000) + close(4000, b'end'))
+        + masked(0x89, b'p') + masked(0x82, b'x' * 126) + masked(0x82, b'y' * 70000) + close(4000, 'end'))
     cases['ping'] = upgraded('/hook2?ping', *(FRAME,) * 4, masked(0x8a, 'b'.encode()) + masked(0x8a, b'\xff')
                              + masked(0x8a, b'nothing') + text('go on'), FRAME, FRAME, close())
     cases['ping-in-turn'] = upgraded('/hook2?ping', *(FRAME,) * 4, masked(0x8a, b'a') + masked(0x8a, b'b')
@@ -150,7 +151,7 @@ def _second_hook():
     cases['privates'] = upgraded(
         '/hook2?privates', text('one') + text('two') + masked(0x8f, b'three') + b'raw' + text('four', fin=False)
         + masked(0x80, b'teen') + b'until;' + text('five', fin=False) + text('six') + b'{}', FRAME, FRAME, close())
-    cases['process-close'] = upgraded('/hook2?process-close', close(3001, b'a'))
+    cases['process-close'] = upgraded('/hook2?process-close', close(3001, 'a'))
     cases['filters'] = upgraded('/hook2?filters', text('abc'), FRAME, FRAME, close())
     cases['attributes'] = upgraded(
         '/hook2?attributes', FRAME, FRAME, close(), Origin='http://here', Cookie='c=d', X_Latin=LATIN,
@@ -181,13 +182,14 @@ def _third_hook():
                  'bytes-reason', 'int-reason', 'aborted', 'terminated', 'handshake', 'value', 'system-exit',
                  'keyboard-interrupt', 'send-first', 'close-first', 'invalid-frame', '1005', '1006', '1015', '999',
                  '0', '5000', 'long-reason', 'surrogate-reason', 'bad-operation', 'unsupported', 'utf8'):
-        cases[name] = upgraded('/hook3?' + name, close(3000, b'bye'))
+        cases[name] = upgraded('/hook3?' + name, close(3000, 'bye'))
     for name, frame in {
-            'empty': close(), 'one-byte': masked(0x88, b'x'), 'reason': close(1000, b'caf\xc3\xa9'),
+            'empty': close(), 'one-byte': masked(0x88, b'x'), 'reason': close(1000, 'caf\xe9'),
             '0': close(0), '999': close(999), '1004': close(1004), '1005': close(1005), '1006': close(1006),
             '1012': close(1012), '1014': close(1014), '1015': close(1015), '1016': close(1016), '2999': close(2999),
             '3000': close(3000), '4999': close(4999), '5000': close(5000), '65535': close(65535),
-            'bad-reason': close(1000, b'\xff'), 'longest': close(1000, b'x' * 123), 'too-long': close(1000, b'x' * 124),
+            'bad-reason': masked(0x88, b'\x03\xe8\xff'),
+            'longest': close(1000, 'x' * 123), 'too-long': close(1000, 'x' * 124),
             'unfinished': masked(0x08, b'\x03\xe8'), 'rsv': masked(0xc8, b'\x03\xe8') + close()}.items():
         cases['got-' + name] = upgraded('/hook3?report', frame)
         cases['default-' + name] = upgraded('/echo', frame)
@@ -195,7 +197,7 @@ def _third_hook():
     cases['twice'] = upgraded('/hook3?normal', close() + close())
     cases['more-behind'] = upgraded('/hook3?normal', close() + text('more'))
     cases['query'] = upgraded('/hook3?normal', close(1000))
-    cases['broken-hook'] = upgraded('/badpassive', close(3000, b'bye'))
+    cases['broken-hook'] = upgraded('/badpassive', close(3000, 'bye'))
     return cases
 
 
@@ -356,7 +358,7 @@ def _options():
         'other-port': (head('ws://right/sub/inner'), HALF, END), 'host-case': (head('WS://RIGHT:81/sub/inner'), HALF, END),
         'user': (head('ws://me:x@right:81/sub/inner'), HALF, END), 'scanned': (head('/sub/inner'), HALF, END),
         'not-scanned': (head('/echo'), HALF, END), 'encoded': upgraded('/sub/latin', FRAME, FRAME, close()),
-        'outside': (head('/sub/outside'), HALF, END), 'alias-passive': upgraded('/alias', close(3000, b'x')),
+        'outside': (head('/sub/outside'), HALF, END), 'alias-passive': upgraded('/alias', close(3000, 'x')),
     }
 
 

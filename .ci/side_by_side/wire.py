@@ -3,51 +3,12 @@
 import contextlib
 import re
 import socket
-import struct
 
 # How long anything may take before it counts as never, in seconds.
 PATIENCE = 30
 
-KEY = 'dGhlIHNhbXBsZSBub25jZQ=='
 # Steps of a conversation beside bytes, which are sent: read a head, a frame, the rest; end the sending.
 HEAD, FRAME, END, HALF = 'head', 'frame', 'end', 'half'
-
-
-def head(target='/echo', method='GET', protocol='HTTP/1.1', drop=(), more=(), **headers):
-    """A good request's head; ``drop`` takes headers out, ``headers`` (with _ for -) replace or add them."""
-    fields = {
-        'Host': 'localhost',
-        'Upgrade': 'websocket',
-        'Connection': 'Upgrade',
-        'Sec-WebSocket-Key': KEY,
-        'Sec-WebSocket-Version': '13',
-    }
-    fields.update((name.replace('_', '-'), value) for name, value in headers.items())
-    lines = ['%s %s %s' % (method, target, protocol)]
-    lines += ['%s: %s' % item for item in fields.items() if item[0] not in drop]
-    lines += more
-    return ('\r\n'.join(lines) + '\r\n\r\n').encode('latin-1')
-
-
-def masked(first, payload=b'', length=None):
-    """A client's frame: its first byte, and a payload (of which less may be sent than announced)."""
-    length = len(payload) if length is None else length
-    if length < 126:
-        header = struct.pack('!BB', first, 0x80 | length)
-    elif length < 1 << 16:
-        header = struct.pack('!BBH', first, 0xfe, length)
-    else:
-        header = struct.pack('!BBQ', first, 0xff, length)
-    key = b'\x11\x22\x33\x44'
-    return header + key + bytes(byte ^ key[i % 4] for i, byte in enumerate(payload))
-
-
-def text(message, fin=True):
-    return masked(0x81 if fin else 0x01, message.encode('utf-8'))
-
-
-def close(code=None, reason=b''):
-    return masked(0x88, b'' if code is None else struct.pack('!H', code) + reason)
 
 
 class Client:

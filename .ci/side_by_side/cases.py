@@ -89,7 +89,7 @@ def _handshakes():
 
 def _first_hook():
     cases = {}
-    for name in ('return', 'value', 'key', 'os', 'aborted', 'handshake', 'version', 'dispatch',
+    for name in ('return', 'value', 'key', 'os', 'aborted', 'handshake', 'handshake-401', 'version', 'dispatch',
                  'terminated', 'bad-operation', 'invalid-frame', 'unsupported', 'utf8', 'system-exit',
                  'keyboard-interrupt', 'base', 'send-too-early', 'receive-too-early', 'write', 'write-str',
                  'write-then-abort', 'read-until-the-end', 'protocol-unasked', 'header', 'header-with-line-break',
@@ -116,7 +116,7 @@ def _second_hook():
             'send-mixed': 2, 'send-kinds': 6, 'send-lengths': 5, 'frames': 8, 'ping-too-long': 1, 'local': 2}.items():
         cases[name] = answered('/hook2?' + name, frames)
     # The server ends it.
-    for name in ('value', 'unicode', 'os', 'aborted', 'handshake', 'version', 'dispatch',
+    for name in ('value', 'unicode', 'os', 'aborted', 'handshake', 'handshake-401', 'version', 'dispatch',
                  'terminated', 'invalid-frame', 'system-exit', 'keyboard-interrupt', 'base',
                  'set-server-terminated', 'set-client-terminated', 'close-no-wait', 'close-going-away', 'close-protocol-error', 'close-bytes', 'close-str-code',
                  'send-after-close', 'send-bytes-as-text', 'send-none', 'send-int', 'send-list-as-binary',

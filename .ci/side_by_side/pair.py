@@ -46,7 +46,8 @@ class Server:
                 [python, '-m', 'pywebsocket3.standalone', '-H', '127.0.0.1', '-p', '0', '-d', str(directory / 'root'),
                  '-w', str(directory / 'handlers'), '--log-level', 'debug', *map(str, options)],
                 stdin=subprocess.DEVNULL, stdout=stderr, stderr=stderr,
-                env=environment(JOURNAL=str(journal)))
+                # The handlers share a module.
+                env=environment(JOURNAL=str(journal), PYTHONPATH=str(directory / 'handlers')))
         self.port = self._find_port()
 
     def _find_port(self):

@@ -1,17 +1,9 @@
 """What may happen in web_socket_do_extra_handshake. The query says which of it."""
 
-import sys
-
-from pywebsocket3 import common, dispatch, handshake, msgutil, stream
+from pywebsocket3 import common, handshake, msgutil, stream
 from pywebsocket3.handshake import hybi
 
-
-class Strange(BaseException):
-    pass
-
-
-def throw(error):
-    raise error
+import throwing
 
 
 def write_then_abort(request):
@@ -49,23 +41,9 @@ def processors(*which):
 
 
 ACTIONS = {
+    **throwing.ACTIONS,
     'return': lambda request: None,
-    'value': lambda request: throw(ValueError('mine')),
-    'key': lambda request: throw(KeyError('mine')),
-    'os': lambda request: throw(OSError(5, 'mine')),
-    'aborted': lambda request: throw(handshake.AbortedByUserException('mine')),
-    'handshake': lambda request: throw(handshake.HandshakeException('mine')),
-    'handshake-401': lambda request: throw(handshake.HandshakeException('mine', 401)),
-    'version': lambda request: throw(handshake.VersionException('mine', '13')),
-    'dispatch': lambda request: throw(dispatch.DispatchException('mine')),
-    'terminated': lambda request: throw(msgutil.ConnectionTerminatedException('mine')),
-    'bad-operation': lambda request: throw(msgutil.BadOperationException('mine')),
-    'invalid-frame': lambda request: throw(msgutil.InvalidFrameException('mine')),
-    'unsupported': lambda request: throw(msgutil.UnsupportedFrameException('mine')),
-    'utf8': lambda request: throw(stream.InvalidUTF8Exception('mine')),
-    'system-exit': lambda request: sys.exit(3),
-    'keyboard-interrupt': lambda request: throw(KeyboardInterrupt()),
-    'base': lambda request: throw(Strange('mine')),
+    'key': lambda request: throwing.throw(KeyError('mine')),
     'send-too-early': lambda request: msgutil.send_message(request, 'too early'),
     'receive-too-early': lambda request: msgutil.receive_message(request),
     'write': lambda request: request.connection.write(b'before'),

@@ -1,13 +1,10 @@
 """What may happen in web_socket_transfer_data. The query says which of it."""
 
-import sys
 import threading
 
-from pywebsocket3 import common, dispatch, handshake, msgutil, stream, util
+from pywebsocket3 import common, handshake, msgutil, stream, util
 
-
-class Strange(BaseException):
-    pass
+import throwing
 
 
 class Filter:
@@ -15,10 +12,6 @@ class Filter:
 
     def filter(self, frame):
         frame.payload = frame.payload[::-1]
-
-
-def throw(error):
-    raise error
 
 
 def closed_first(error):
@@ -115,12 +108,12 @@ def on_ping_broken(request):
 
 
 def on_ping_raises(request):
-    request.on_ping_handler = lambda request, body: throw(ValueError('mine'))
+    request.on_ping_handler = lambda request, body: throwing.throw(ValueError('mine'))
     request.ws_stream.receive_message()
 
 
 def on_pong_raises(request):
-    request.on_pong_handler = lambda request, body: throw(ValueError('mine'))
+    request.on_pong_handler = lambda request, body: throwing.throw(ValueError('mine'))
     request.ws_stream.receive_message()
 
 
@@ -240,22 +233,9 @@ def raw_read(request):
 
 
 ACTIONS = {
+    **throwing.ACTIONS,
     'return': lambda request: None,
-    'value': lambda request: throw(ValueError('mine')),
-    'unicode': lambda request: throw(UnicodeDecodeError('utf-8', b'\xff', 0, 1, 'mine')),
-    'os': lambda request: throw(OSError(5, 'mine')),
-    'aborted': lambda request: throw(handshake.AbortedByUserException('mine')),
-    'handshake': lambda request: throw(handshake.HandshakeException('mine', 401)),
-    'version': lambda request: throw(handshake.VersionException('mine', '13')),
-    'dispatch': lambda request: throw(dispatch.DispatchException('mine')),
-    'terminated': lambda request: throw(msgutil.ConnectionTerminatedException('mine')),
-    'bad-operation': lambda request: throw(msgutil.BadOperationException('mine')),
-    'invalid-frame': lambda request: throw(msgutil.InvalidFrameException('mine')),
-    'unsupported': lambda request: throw(msgutil.UnsupportedFrameException('mine')),
-    'utf8': lambda request: throw(stream.InvalidUTF8Exception('mine')),
-    'system-exit': lambda request: sys.exit(3),
-    'keyboard-interrupt': lambda request: throw(KeyboardInterrupt()),
-    'base': lambda request: throw(Strange('mine')),
+    'unicode': lambda request: throwing.throw(UnicodeDecodeError('utf-8', b'\xff', 0, 1, 'mine')),
     'closed-value': closed_first(ValueError('mine')),
     'closed-bad-operation': closed_first(msgutil.BadOperationException('mine')),
     'closed-unsupported': closed_first(msgutil.UnsupportedFrameException('mine')),

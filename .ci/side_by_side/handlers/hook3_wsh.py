@@ -1,12 +1,6 @@
 """What may happen in web_socket_passive_closing_handshake. The query says which of it."""
 
-import sys
-
-from pywebsocket3 import handshake, msgutil, stream
-
-
-def throw(error):
-    raise error
+import throwing
 
 
 def send_first(request):
@@ -30,6 +24,7 @@ def give(value):
 
 
 ACTIONS = {
+    **throwing.ACTIONS,
     'echo': lambda request: (request.ws_close_code, request.ws_close_reason),
     'report': report,
     'normal': give((1000, '')),
@@ -59,16 +54,6 @@ ACTIONS = {
     'str-code': give(('1000', '')),
     'bytes-reason': give((1000, b'x')),
     'int-reason': give((1000, 5)),
-    'aborted': lambda request: throw(handshake.AbortedByUserException('mine')),
-    'bad-operation': lambda request: throw(msgutil.BadOperationException('mine')),
-    'invalid-frame': lambda request: throw(msgutil.InvalidFrameException('mine')),
-    'unsupported': lambda request: throw(msgutil.UnsupportedFrameException('mine')),
-    'utf8': lambda request: throw(stream.InvalidUTF8Exception('mine')),
-    'terminated': lambda request: throw(msgutil.ConnectionTerminatedException('mine')),
-    'handshake': lambda request: throw(handshake.HandshakeException('mine')),
-    'value': lambda request: throw(ValueError('mine')),
-    'system-exit': lambda request: sys.exit(3),
-    'keyboard-interrupt': lambda request: throw(KeyboardInterrupt()),
     'send-first': send_first,
     'close-first': close_first,
 }

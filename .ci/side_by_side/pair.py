@@ -40,6 +40,8 @@ class Server:
     def __init__(self, python, directory, journal, *options, tls=None):
         self._journal = journal
         self._tls = tls
+        # Of the clients so far.
+        self._ports = set()
         self._stderr_path = journal.with_suffix('.stderr')
         with open(self._stderr_path, 'wb') as stderr:
             self._process = subprocess.Popen(
@@ -69,13 +71,26 @@ class Server:
 
     def converse(self, steps):
         """Follows the steps on a new connection: what came back, how it ended, and the client's port."""
-        sock = socket.create_connection(('127.0.0.1', self.port), wire.PATIENCE)
+        sock = self._fresh_socket()
         port = sock.getsockname()[1]
+        sock.connect(('127.0.0.1', self.port))
         if self._tls is not None:
             sock = self._tls.wrap_socket(sock, server_hostname='localhost')
         client = wire.Client(sock)
         client.follow(steps)
         return client.received, client.end, port
+
+    def _fresh_socket(self):
+        """A socket at a port that no earlier conversation had: records are told apart by it."""
+        while True:
+            sock = socket.socket()
+            sock.settimeout(wire.PATIENCE)
+            sock.bind(('127.0.0.1', 0))
+            port = sock.getsockname()[1]
+            if port not in self._ports:
+                self._ports.add(port)
+                return sock
+            sock.close()
 
     def logged(self):
         """All records of the journal so far, by the client's port."""

@@ -5,6 +5,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 
@@ -16,10 +17,11 @@ import pywebsocket3
 from mod_pywebsocket import standalone
 
 
-def run(*options, **settings):
-    """The program to its end: status and what it says."""
-    finished = subprocess.run([sys.executable, '-m', 'mod_pywebsocket.standalone', *options], text=True,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=PATIENCE, **settings)
+def run(*options):
+    """The program, in a directory without handlers, to its end: status and what it says."""
+    with tempfile.TemporaryDirectory() as directory:
+        finished = subprocess.run([sys.executable, '-m', 'mod_pywebsocket.standalone', *options], text=True,
+                                  cwd=directory, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=PATIENCE)
     return finished.returncode, finished.stdout
 
 
@@ -30,7 +32,7 @@ def run(*options, **settings):
     (['-H', 'nowhere.invalid'], 'nowhere.invalid'),
     (['-d', '/no/such/directory'], '/no/such/directory'),
     (['--config', '/no/such/file'], '/no/such/file'),
-    (['-l', '/no/such/file'], '/no/such/file'),
+    (['-l', '/no/such/file', '-p', '0'], '/no/such/file'),
     (['-m', '/no/such/file', '-p', '0'], '/no/such/file'),
     (['-w', '.', '-s', '/', '-p', '0'], '/'),
     (['-t'], '--private-key'),

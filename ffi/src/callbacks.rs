@@ -15,9 +15,9 @@ use linkspan::protocol::handshake::{Accept, Reject, Request};
 use linkspan::protocol::{CloseInfo, MessageKind, Side};
 
 use crate::bytes::{kind_number, linkspan_connection, linkspan_message_kind, linkspan_text};
-use crate::changes::{Changes, Entry};
+use crate::changes::Entry;
 use crate::guard::{self, Grows, User};
-use crate::remote;
+use crate::remote::{self, Joined};
 use crate::request::linkspan_request;
 use crate::resolution::{self, linkspan_resolution};
 use crate::result::{Failure, linkspan_error, status};
@@ -174,9 +174,8 @@ unsafe impl Grows for linkspan_callbacks {}
 pub(crate) struct Callbacks {
     table: linkspan_callbacks,
     user: User,
-    /// What has changed for connections of its loop. Its first event brings it, and makes the loop known to
-    /// other threads.
-    changes: Option<Arc<Changes>>,
+    /// Its loop, from the first event on; a server's own loop is known to other threads as long as this lives.
+    joined: Option<Joined>,
     /// A callback may call with the server as long as there are callbacks, whoever has freed it; and with
     /// `user`, which the server's own table frees.
     _server: Option<Arc<linkspan_server>>,
@@ -200,12 +199,12 @@ impl Callbacks {
         // SAFETY: the caller's duty.
         let table = unsafe { guard::growing_or_default(table) }?;
         let freed = table.free_user.map(|function| FreeUser(function, User(user)));
-        Ok(Callbacks { table, user: User(user), changes: None, _server: None, _freed: freed })
+        Ok(Callbacks { table, user: User(user), joined: None, _server: None, _freed: freed })
     }
 
     /// The same for a server's connections.
     pub(crate) fn of(&self, server: Arc<linkspan_server>) -> Callbacks {
-        Callbacks { table: self.table, user: self.user, changes: None, _server: Some(server), _freed: None }
+        Callbacks { table: self.table, user: self.user, joined: None, _server: Some(server), _freed: None }
     }
 
     /// Calls C's function for this event, if there is one.
@@ -218,11 +217,11 @@ impl Callbacks {
         function: impl Fn(&linkspan_callbacks) -> Option<F>,
         call: impl FnOnce(F, *mut c_void, linkspan_connection),
     ) {
-        let changes = match &self.changes {
-            Some(changes) => changes,
-            None => self.changes.insert(remote::changes(cx)),
+        let joined = match &self.joined {
+            Some(joined) => joined,
+            None => self.joined.insert(Joined::new(cx)),
         };
-        let (function, user) = match changes.find(id, entry, &function) {
+        let (function, user) = match joined.changes.find(id, entry, &function) {
             Some(changed) => changed,
             None => (function(&self.table), self.user),
         };
@@ -261,7 +260,7 @@ impl Callbacks {
 
 impl Handler for Callbacks {
     fn on_request(&mut self, cx: &mut Context<'_>, id: ConnectionId, request: &Request) -> Decision {
-        self.changes.get_or_insert_with(|| remote::changes(cx));
+        self.joined.get_or_insert_with(|| Joined::new(cx));
         let default = || match request.is_upgrade() {
             true => Decision::Accept(Accept::default()),
             false => Decision::Reject(Reject::text(426, "this address speaks WebSocket only")),
@@ -381,8 +380,8 @@ impl Handler for Callbacks {
                 function(user, connection, &told);
             },
         );
-        if let Some(changes) = &self.changes {
-            changes.forget(id);
+        if let Some(joined) = &self.joined {
+            joined.changes.forget(id);
         }
         resolution::forget(id);
     }

@@ -175,7 +175,7 @@ fn change(
         remote::ask(connection, |cx, id| {
             // Until on_close has returned.
             cx.user(id).ok_or(Failure::bare(LINKSPAN_CLOSED))?;
-            remote::changes(cx).change(id, entry, User(user), set);
+            remote::changes(id.loop_id())?.change(id, entry, User(user), set);
             Ok(LINKSPAN_OK)
         })
     })

@@ -139,18 +139,42 @@ pub(crate) fn register(remote: Remote, owner: Weak<linkspan_loop>) -> Arc<Change
     changes
 }
 
-/// What has changed for the connections of the loop that turns here; makes the loop known where it is not.
-#[cold]
-pub(crate) fn changes(cx: &Context<'_>) -> Arc<Changes> {
-    let remote = cx.remote();
-    match find(remote.loop_id()) {
-        Ok(known) => known.changes,
-        // A server's own loop.
-        Err(_) => register(remote, Weak::new()),
+/// A loop as its callbacks know it, from the first of them on.
+pub(crate) struct Joined {
+    /// What has changed for its connections.
+    pub(crate) changes: Arc<Changes>,
+    /// Of a server's own loop, which these callbacks made known: it has no other.
+    own: Option<u16>,
+}
+
+impl Joined {
+    /// The loop that turns here; makes it known where it is not.
+    #[cold]
+    pub(crate) fn new(cx: &Context<'_>) -> Joined {
+        let remote = cx.remote();
+        let loop_id = remote.loop_id();
+        match find(loop_id) {
+            Ok(known) => Joined { changes: known.changes, own: None },
+            Err(_) => Joined { changes: register(remote, Weak::new()), own: Some(loop_id) },
+        }
     }
 }
 
-/// The loop is about to end.
+impl Drop for Joined {
+    /// With its callbacks the loop has ended, the last of which has returned.
+    fn drop(&mut self) {
+        if let Some(loop_id) = self.own {
+            unregister(loop_id);
+        }
+    }
+}
+
+/// What has changed for the connections of a loop, asked inside one of its callbacks.
+pub(crate) fn changes(loop_id: u16) -> Result<Arc<Changes>, Failure> {
+    Ok(find(loop_id)?.changes)
+}
+
+/// The loop has ended.
 pub(crate) fn unregister(loop_id: u16) {
     let mut loops = LOOPS.write().unwrap_or_else(PoisonError::into_inner);
     let known = loops.get_mut(usize::from(loop_id)).and_then(Option::take);

@@ -43,18 +43,10 @@ enum Stage {
     Ended,
 }
 
-/// A server at work. Loops of its own are known to every thread as long as they live.
+/// A server at work.
 struct Running {
     server: Server,
     owns_loops: bool,
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        if self.owns_loops {
-            self.server.remotes().iter().for_each(|remote| remote::unregister(remote.loop_id()));
-        }
-    }
 }
 
 /// How a server serves. Zero is the default. Everything is copied, or shared with the server.

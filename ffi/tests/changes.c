@@ -1,5 +1,7 @@
 /* linkspan_connection_on_*: one connection's callbacks change, from its next event on, and no other's do. */
-#include "check.h"
+#include "raw.h"
+
+#include <semaphore.h>
 
 struct test {
     struct pair pair;
@@ -78,9 +80,80 @@ static void send_four(void *user, linkspan_connection connection) {
     OK(linkspan_connection_send_text(connection, "4", 1));
 }
 
+/* A server of its own loop, freed inside a callback: the last callbacks of that loop come afterwards, and what one
+ * of them changes counts for the next. */
+
+struct ended {
+    linkspan_server *server;
+    linkspan_connection served[2];
+    int opened, closed, closed_by_change;
+    sem_t is_open, is_over;
+};
+
+static void last_by_change(void *user, linkspan_connection connection, const linkspan_close_info *info) {
+    struct ended *ended = user;
+    (void)connection;
+    CHECK(info->code == 1006 && ended->closed == 1);
+    ended->closed_by_change++;
+}
+
+static void change_the_last(void *user, linkspan_connection connection, const linkspan_close_info *info) {
+    struct ended *ended = user;
+    int is_second = connection.id == ended->served[1].id;
+    CHECK(info->code == 1006 && ended->closed == 0);
+    ended->closed++;
+    OK(linkspan_connection_on_close(ended->served[!is_second], last_by_change, user));
+}
+
+static void note_open(void *user, linkspan_connection connection) {
+    struct ended *ended = user;
+    ended->served[ended->opened++] = connection;
+    CHECK(!sem_post(&ended->is_open));
+}
+
+static void free_server(void *user, linkspan_connection connection, linkspan_message_kind kind, const void *data,
+                        size_t bytes) {
+    (void)connection;
+    (void)kind;
+    (void)data;
+    (void)bytes;
+    linkspan_server_free(((struct ended *)user)->server);
+}
+
+static void note_over(void *user) {
+    CHECK(!sem_post(&((struct ended *)user)->is_over));
+}
+
+static void in_the_last_callbacks(void) {
+    struct ended ended = {0};
+    int fds[2];
+    CHECK(!sem_init(&ended.is_open, 0, 0) && !sem_init(&ended.is_over, 0, 0));
+    linkspan_callbacks table = {.size = sizeof table,
+                                .on_open = note_open,
+                                .on_message = free_server,
+                                .on_close = change_the_last,
+                                .free_user = note_over};
+    linkspan_server_options options = {.size = sizeof options, .callbacks = &table, .user = &ended};
+    OK(linkspan_server_new(&options, &ended.server));
+    OK(linkspan_server_listen(ended.server, NULL, 0));
+    OK(linkspan_server_start(ended.server));
+    for (int i = 0; i < 2; i++) {
+        fds[i] = raw_tcp(linkspan_server_port(ended.server));
+        raw_upgrade(fds[i]);
+        while (sem_wait(&ended.is_open)) {}
+    }
+    CHECK(send(fds[0], "\x81\x81\0\0\0\0x", 7, MSG_NOSIGNAL) == 7);
+    while (sem_wait(&ended.is_over)) {}
+    CHECK(ended.closed == 1 && ended.closed_by_change == 1);
+    IS(linkspan_connection_on_close(ended.served[0], NULL, NULL), LINKSPAN_CLOSED);
+    CHECK(!close(fds[0]) && !close(fds[1]));
+    CHECK(!sem_destroy(&ended.is_open) && !sem_destroy(&ended.is_over));
+}
+
 int main(void) {
     struct test test = {0};
     char url[64];
+    in_the_last_callbacks();
     changed = &test;
     linkspan_callbacks table = {
         .size = sizeof table, .on_request = on_request, .on_message = by_table, .on_close = closed_by_table};

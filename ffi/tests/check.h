@@ -66,4 +66,62 @@ static inline void pair_free(struct pair *pair) {
     linkspan_loop_free(pair->loop);
 }
 
+/* What became of a client that closes as soon as it is open. */
+struct outcome {
+    int opened, errors, lost, closed;
+    /* Where it was open. */
+    char url[256];
+    /* Of the last error. */
+    linkspan_status status;
+    uint16_t http_status, response_status;
+    char message[512];
+};
+
+static inline void outcome_on_open(void *user, linkspan_connection connection) {
+    struct outcome *outcome = user;
+    outcome->opened++;
+    OK(linkspan_connection_url(connection, outcome->url, sizeof outcome->url, NULL));
+    OK(linkspan_connection_close(connection, 1000, NULL, 0));
+}
+
+static inline void outcome_on_error(void *user, linkspan_connection connection, const linkspan_error *error) {
+    struct outcome *outcome = user;
+    outcome->errors++;
+    outcome->status = error->status;
+    outcome->http_status = error->http_status;
+    outcome->response_status = linkspan_connection_response_status(connection);
+    CHECK(error->message.bytes < sizeof outcome->message);
+    snprintf(outcome->message, sizeof outcome->message, "%.*s", (int)error->message.bytes, error->message.data);
+}
+
+static inline void outcome_on_reconnect(void *user, linkspan_connection connection, const linkspan_close_info *info,
+                                        uint64_t delay) {
+    (void)connection;
+    (void)info;
+    (void)delay;
+    ((struct outcome *)user)->lost++;
+}
+
+static inline void outcome_on_close(void *user, linkspan_connection connection, const linkspan_close_info *info) {
+    (void)connection;
+    (void)info;
+    ((struct outcome *)user)->closed++;
+}
+
+/* The callbacks that note it; their `user` is the outcome. */
+#define OUTCOME_CALLBACKS                                                                           \
+    {                                                                                               \
+        .size = sizeof(linkspan_callbacks), .on_open = outcome_on_open, .on_error = outcome_on_error, \
+        .on_reconnect = outcome_on_reconnect, .on_close = outcome_on_close                          \
+    }
+
+/* Connects with options whose `user` is an outcome, and waits for the end: open or an error, not both. */
+static inline void outcome_run(linkspan_loop *loop, const linkspan_client_options *options) {
+    struct outcome *outcome = options->user;
+    memset(outcome, 0, sizeof *outcome);
+    OK(linkspan_connect(loop, options, NULL));
+    TURN_UNTIL(loop, outcome->closed == 1);
+    CHECK(outcome->opened + outcome->errors == 1);
+}
+
 #endif

@@ -81,59 +81,27 @@ static void stop(struct proxy *proxy) {
     close(proxy->listener);
 }
 
-static int opened, closed, errors;
-static char message[512];
-static uint16_t http_status;
-
-static void on_open(void *user, linkspan_connection connection) {
-    (void)user;
-    opened++;
-    OK(linkspan_connection_close(connection, 1000, NULL, 0));
-}
-
-static void on_error(void *user, linkspan_connection connection, const linkspan_error *error) {
-    (void)user;
-    (void)connection;
-    errors++;
-    CHECK(error->message.bytes < sizeof message);
-    memcpy(message, error->message.data, error->message.bytes);
-    message[error->message.bytes] = 0;
-    http_status = error->http_status;
-}
-
-static void on_close(void *user, linkspan_connection connection, const linkspan_close_info *info) {
-    (void)user;
-    (void)connection;
-    (void)info;
-    closed++;
-}
-
-/* Connects, and waits for the end. */
-static void run(linkspan_loop *loop, const linkspan_client_options *options) {
-    opened = closed = errors = 0;
-    OK(linkspan_connect(loop, options, NULL));
-    TURN_UNTIL(loop, closed == 1);
-    CHECK(opened + errors == 1);
-}
-
 int main(void) {
     char url[64], proxy_url[64];
     struct pair pair = {0};
     struct proxy proxy;
     linkspan_server_options server = {.size = sizeof server};
-    linkspan_callbacks callbacks = {
-        .size = sizeof callbacks, .on_open = on_open, .on_error = on_error, .on_close = on_close};
-    linkspan_client_options client = {
-        .size = sizeof client, .url = "ws://server.invalid/", .callbacks = &callbacks, .proxy = proxy_url};
+    struct outcome outcome;
+    linkspan_callbacks callbacks = OUTCOME_CALLBACKS;
+    linkspan_client_options client = {.size = sizeof client,
+                                      .url = "ws://server.invalid/",
+                                      .callbacks = &callbacks,
+                                      .user = &outcome,
+                                      .proxy = proxy_url};
     pair_serve(&pair, &server, url);
     int port = linkspan_server_port(pair.server);
 
     /* The server is a thread of its own to the proxy: this thread turns the loop for both. */
     start(&proxy, "HTTP/1.1 200 OK\r\n\r\n", port);
     snprintf(proxy_url, sizeof proxy_url, "http://user:secret@127.0.0.1:%d", proxy.port);
-    run(pair.loop, &client);
+    outcome_run(pair.loop, &client);
     stop(&proxy);
-    CHECK(opened == 1);
+    CHECK(outcome.opened == 1);
     CHECK(!strncmp(proxy.head, "CONNECT server.invalid:80 HTTP/1.1\r\n", 36));
     CHECK(strstr(proxy.head, "\r\nProxy-Authorization: Basic dXNlcjpzZWNyZXQ=\r\n"));
 
@@ -144,29 +112,29 @@ int main(void) {
     setenv("https_proxy", "http://127.0.0.1:1", 1);
     setenv("no_proxy", "other.invalid", 1);
     client.proxy = NULL;
-    run(pair.loop, &client);
+    outcome_run(pair.loop, &client);
     stop(&proxy);
-    CHECK(opened == 1);
+    CHECK(outcome.opened == 1);
 
     /* Not for those on the list, not for this machine, and not when told so. */
     setenv("http_proxy", "http://127.0.0.1:1", 1);
     setenv("no_proxy", "other.example, .invalid", 1);
-    run(pair.loop, &client);
-    CHECK(errors == 1 && strstr(message, "cannot resolve server.invalid"));
+    outcome_run(pair.loop, &client);
+    CHECK(outcome.errors == 1 && strstr(outcome.message, "cannot resolve server.invalid"));
     unsetenv("no_proxy");
     client.url = url;
-    run(pair.loop, &client);
-    CHECK(opened == 1);
+    outcome_run(pair.loop, &client);
+    CHECK(outcome.opened == 1);
     client.url = "ws://server.invalid/";
     client.proxy = "";
-    run(pair.loop, &client);
-    CHECK(errors == 1 && strstr(message, "cannot resolve server.invalid"));
+    outcome_run(pair.loop, &client);
+    CHECK(outcome.errors == 1 && strstr(outcome.message, "cannot resolve server.invalid"));
     client.proxy = NULL;
-    run(pair.loop, &client);
-    CHECK(errors == 1 && strstr(message, "cannot connect to the proxy 127.0.0.1:1"));
+    outcome_run(pair.loop, &client);
+    CHECK(outcome.errors == 1 && strstr(outcome.message, "cannot connect to the proxy 127.0.0.1:1"));
     setenv("http_proxy", "gopher://user:secret@127.0.0.1", 1);
-    run(pair.loop, &client);
-    CHECK(errors == 1 && strstr(message, "http_proxy") && !strstr(message, "secret"));
+    outcome_run(pair.loop, &client);
+    CHECK(outcome.errors == 1 && strstr(outcome.message, "http_proxy") && !strstr(outcome.message, "secret"));
 
     /* No proxy at all. */
     static const char *const bad[] = {"gopher://a", "http://", "socks5://a:99999", "http://user:secret@"};
@@ -192,10 +160,11 @@ int main(void) {
     for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++) {
         start(&proxy, refusals[i].answer, 0);
         snprintf(proxy_url, sizeof proxy_url, "http://user:secret@127.0.0.1:%d", proxy.port);
-        run(pair.loop, &client);
+        outcome_run(pair.loop, &client);
         stop(&proxy);
-        CHECK(errors == 1 && strstr(message, refusals[i].expected) && !strstr(message, "secret"));
-        CHECK(strstr(message, "the proxy refused: ") && http_status == refusals[i].status);
+        CHECK(outcome.errors == 1 && strstr(outcome.message, refusals[i].expected));
+        CHECK(strstr(outcome.message, "the proxy refused: ") && !strstr(outcome.message, "secret"));
+        CHECK(outcome.http_status == refusals[i].status);
     }
 
     /* One that says nothing. */
@@ -205,9 +174,9 @@ int main(void) {
     CHECK(getsockname(silent, (struct sockaddr *)&address, &size) == 0);
     snprintf(proxy_url, sizeof proxy_url, "http://127.0.0.1:%d", ntohs(address.sin_port));
     client.proxy_timeout = 30;
-    run(pair.loop, &client);
-    CHECK(errors == 1 && strstr(message, "cannot get through the proxy 127.0.0.1:"));
-    CHECK(strstr(message, "no answer within 0.03 s"));
+    outcome_run(pair.loop, &client);
+    CHECK(outcome.errors == 1 && strstr(outcome.message, "cannot get through the proxy 127.0.0.1:"));
+    CHECK(strstr(outcome.message, "no answer within 0.03 s"));
 
     /* Nor in TLS. */
     linkspan_tls *tls;
@@ -216,19 +185,19 @@ int main(void) {
     client.proxy_tls = tls;
     client.tls_timeout = 40;
     snprintf(proxy_url, sizeof proxy_url, "https://127.0.0.1:%d", ntohs(address.sin_port));
-    run(pair.loop, &client);
-    CHECK(errors == 1 && strstr(message, "cannot finish the TLS handshake with the proxy 127.0.0.1:"));
-    CHECK(strstr(message, "no answer within 0.04 s"));
+    outcome_run(pair.loop, &client);
+    CHECK(outcome.errors == 1 && strstr(outcome.message, "cannot finish the TLS handshake with the proxy 127.0.0.1:"));
+    CHECK(strstr(outcome.message, "no answer within 0.04 s"));
     client.tls = tls;
     client.proxy = "";
     snprintf(url, sizeof url, "wss://127.0.0.1:%d/", ntohs(address.sin_port));
     client.url = url;
-    run(pair.loop, &client);
-    CHECK(errors == 1 && strstr(message, "cannot finish the TLS handshake with 127.0.0.1:"));
+    outcome_run(pair.loop, &client);
+    CHECK(outcome.errors == 1 && strstr(outcome.message, "cannot finish the TLS handshake with 127.0.0.1:"));
     client.tls_timeout = 0;
     client.connect_timeout = 50;
-    run(pair.loop, &client);
-    CHECK(errors == 1 && strstr(message, "no answer within 0.05 s"));
+    outcome_run(pair.loop, &client);
+    CHECK(outcome.errors == 1 && strstr(outcome.message, "no answer within 0.05 s"));
     linkspan_tls_free(tls);
     close(silent);
 

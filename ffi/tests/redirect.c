@@ -20,38 +20,6 @@ static void on_request(void *user, linkspan_connection connection, const linkspa
     }
 }
 
-static int opened, errors, closed;
-static char url[256], message[512];
-static uint16_t status;
-
-static void on_open(void *user, linkspan_connection connection) {
-    (void)user;
-    opened++;
-    OK(linkspan_connection_url(connection, url, sizeof url, NULL));
-    OK(linkspan_connection_close(connection, 1000, NULL, 0));
-}
-
-static void on_error(void *user, linkspan_connection connection, const linkspan_error *error) {
-    (void)user;
-    errors++;
-    snprintf(message, sizeof message, "%.*s", (int)error->message.bytes, error->message.data);
-    status = linkspan_connection_response_status(connection);
-}
-
-static void on_close(void *user, linkspan_connection connection, const linkspan_close_info *info) {
-    (void)user;
-    (void)connection;
-    (void)info;
-    closed++;
-}
-
-static void run(linkspan_loop *loop, const linkspan_client_options *options) {
-    opened = errors = closed = 0;
-    OK(linkspan_connect(loop, options, NULL));
-    TURN_UNTIL(loop, closed == 1);
-    CHECK(opened + errors == 1);
-}
-
 int main(void) {
     static const char mine[] = "Authorization=Basic dTpw;Cookie=a=b;X-Api-Key=k;User-Agent=me;|";
     struct pair here = {0};
@@ -66,12 +34,13 @@ int main(void) {
     OK(linkspan_server_listen(other, NULL, 0));
     OK(linkspan_server_start(other));
 
-    linkspan_callbacks clients = {
-        .size = sizeof clients, .on_open = on_open, .on_error = on_error, .on_close = on_close};
+    struct outcome outcome;
+    linkspan_callbacks clients = OUTCOME_CALLBACKS;
     linkspan_header headers[] = {{"X-Api-Key", "k"}, {"User-Agent", "me"}};
     linkspan_client_options client = {.size = sizeof client,
                                       .url = asked,
                                       .callbacks = &clients,
+                                      .user = &outcome,
                                       .headers = headers,
                                       .header_count = 2,
                                       .cookies = "a=b",
@@ -79,28 +48,29 @@ int main(void) {
 
     /* At home. */
     snprintf(asked, sizeof asked, "ws://u:p@127.0.0.1:%d/to?/to?/there", port);
-    run(here.loop, &client);
+    outcome_run(here.loop, &client);
     snprintf(base, sizeof base, "ws://127.0.0.1:%d/there", port);
-    CHECK(opened == 1 && !strcmp(url, base));
+    CHECK(outcome.opened == 1 && !strcmp(outcome.url, base));
     for (int i = 0; i < 3; i++) {
         CHECK(!strncmp(seen + i * strlen(mine), mine, strlen(mine)));
     }
 
     /* Elsewhere: nothing of who asks. */
     snprintf(asked, sizeof asked, "ws://u:p@127.0.0.1:%d/to?http://127.0.0.1:%d/there", port, linkspan_server_port(other));
-    run(here.loop, &client);
+    outcome_run(here.loop, &client);
     snprintf(base, sizeof base, "ws://127.0.0.1:%d/there", linkspan_server_port(other));
-    CHECK(opened == 1 && !strcmp(url, base) && !strcmp(seen_there, "User-Agent=me;|"));
+    CHECK(outcome.opened == 1 && !strcmp(outcome.url, base) && !strcmp(seen_there, "User-Agent=me;|"));
 
     /* For ever. */
     snprintf(asked, sizeof asked, "ws://127.0.0.1:%d/to?/to?/to?/there", port);
-    run(here.loop, &client);
-    CHECK(errors == 1 && strstr(message, "there were 2 before it, and that is the limit") && status == 307);
+    outcome_run(here.loop, &client);
+    CHECK(outcome.errors == 1 && outcome.response_status == 307);
+    CHECK(strstr(outcome.message, "there were 2 before it, and that is the limit"));
 
     /* Not at all. */
     client.max_redirects = 0;
-    run(here.loop, &client);
-    CHECK(errors == 1 && strstr(message, "answered 307") && status == 307);
+    outcome_run(here.loop, &client);
+    CHECK(outcome.errors == 1 && strstr(outcome.message, "answered 307") && outcome.response_status == 307);
 
     /* A cookie cannot break the request. */
     client.cookies = "a=b\r\nX: y";

@@ -7,8 +7,8 @@ enum how { AT_ONCE, LATER, ELSEWHERE, FAILS, FAILS_THEN_ANSWERS, NEVER };
 
 static enum how how;
 static linkspan_resolution asked;
-static int questions, opened, errors, lost, closed, port;
-static char message[512];
+static int questions, port;
+static struct outcome outcome;
 
 static const char *const nowhere_then_here[] = {"::ffff:127.0.0.1", "127.0.0.1"};
 
@@ -21,7 +21,7 @@ static void *answers(void *argument) {
 static void on_resolve(void *user, linkspan_connection connection, const char *host, uint16_t asked_port,
                        linkspan_resolution resolution) {
     pthread_t thread;
-    CHECK(user == &how && !strcmp(host, "nowhere.example") && asked_port == port);
+    CHECK(user == &outcome && !strcmp(host, "nowhere.example") && asked_port == port);
     CHECK(linkspan_connection_ready_state(connection) == LINKSPAN_STATE_CONNECTING);
     CHECK(resolution.id != asked.id);
     asked = resolution;
@@ -55,38 +55,10 @@ static void on_resolve(void *user, linkspan_connection connection, const char *h
     }
 }
 
-static void on_open(void *user, linkspan_connection connection) {
-    (void)user;
-    opened++;
-    OK(linkspan_connection_close(connection, 1000, NULL, 0));
-}
-
-static void on_error(void *user, linkspan_connection connection, const linkspan_error *error) {
-    (void)user;
-    (void)connection;
-    CHECK(error->status == LINKSPAN_UNRESOLVED);
-    snprintf(message, sizeof message, "%.*s", (int)error->message.bytes, error->message.data);
-    errors++;
-}
-
-static void on_reconnect(void *user, linkspan_connection connection, const linkspan_close_info *info, uint64_t delay) {
-    (void)user;
-    (void)connection;
-    (void)info;
-    (void)delay;
-    lost++;
-}
-
-static void on_close(void *user, linkspan_connection connection, const linkspan_close_info *info) {
-    (void)user;
-    (void)connection;
-    (void)info;
-    closed++;
-}
-
 static void begin(linkspan_loop *loop, const linkspan_client_options *options, enum how wanted) {
     how = wanted;
-    questions = opened = errors = lost = closed = 0;
+    questions = 0;
+    memset(&outcome, 0, sizeof outcome);
     OK(linkspan_connect(loop, options, NULL));
 }
 
@@ -94,47 +66,45 @@ int main(void) {
     struct pair pair = {0};
     char url[64];
     linkspan_server_options server = {.size = sizeof server};
-    linkspan_callbacks callbacks = {.size = sizeof callbacks,
-                                    .on_open = on_open,
-                                    .on_error = on_error,
-                                    .on_close = on_close,
-                                    .on_reconnect = on_reconnect,
-                                    .on_resolve = on_resolve};
+    linkspan_callbacks callbacks = OUTCOME_CALLBACKS;
     linkspan_client_options options = {
-        .size = sizeof options, .url = url, .callbacks = &callbacks, .user = &how, .proxy = ""};
+        .size = sizeof options, .url = url, .callbacks = &callbacks, .user = &outcome, .proxy = ""};
+    callbacks.on_resolve = on_resolve;
     pair_serve(&pair, &server, url);
     port = linkspan_server_port(pair.server);
 
     /* Numbers ask nobody. */
     begin(pair.loop, &options, NEVER);
-    TURN_UNTIL(pair.loop, closed == 1);
-    CHECK(opened == 1 && questions == 0);
+    TURN_UNTIL(pair.loop, outcome.closed == 1);
+    CHECK(outcome.opened == 1 && questions == 0);
 
     snprintf(url, sizeof url, "ws://nowhere.example:%d/", port);
     static const enum how good[] = {AT_ONCE, ELSEWHERE};
     for (size_t i = 0; i < 2; i++) {
         begin(pair.loop, &options, good[i]);
-        TURN_UNTIL(pair.loop, closed == 1);
-        CHECK(opened == 1 && questions == 1 && errors == 0);
+        TURN_UNTIL(pair.loop, outcome.closed == 1);
+        CHECK(outcome.opened == 1 && questions == 1 && outcome.errors == 0);
     }
 
     begin(pair.loop, &options, LATER);
     TURN_UNTIL(pair.loop, questions == 1);
     OK(linkspan_loop_run_once(pair.loop, 0));
     OK(linkspan_resolution_answer(asked, nowhere_then_here + 1, 1));
-    TURN_UNTIL(pair.loop, closed == 1);
-    CHECK(opened == 1);
+    TURN_UNTIL(pair.loop, outcome.closed == 1);
+    CHECK(outcome.opened == 1);
 
     begin(pair.loop, &options, FAILS);
-    TURN_UNTIL(pair.loop, closed == 1);
-    CHECK(errors == 1 && !strcmp(message, "cannot resolve nowhere.example: the moon is in the way"));
+    TURN_UNTIL(pair.loop, outcome.closed == 1);
+    CHECK(outcome.errors == 1 && outcome.status == LINKSPAN_UNRESOLVED);
+    CHECK(!strcmp(outcome.message, "cannot resolve nowhere.example: the moon is in the way"));
 
     /* It flaps. */
     options.reconnect_delay = 1;
     begin(pair.loop, &options, FAILS_THEN_ANSWERS);
-    TURN_UNTIL(pair.loop, closed == 1);
-    CHECK(errors == 1 && lost == 1 && opened == 1 && questions == 2);
-    CHECK(!strcmp(message, "cannot resolve nowhere.example: it has no address"));
+    TURN_UNTIL(pair.loop, outcome.closed == 1);
+    CHECK(outcome.errors == 1 && outcome.lost == 1 && outcome.opened == 1 && questions == 2);
+    CHECK(outcome.status == LINKSPAN_UNRESOLVED);
+    CHECK(!strcmp(outcome.message, "cannot resolve nowhere.example: it has no address"));
 
     /* It hangs; what it asked before is forgotten when it asks again, and what it asked last when it is over. */
     options.resolve_timeout = 20;
@@ -144,8 +114,9 @@ int main(void) {
     linkspan_resolution first = asked;
     TURN_UNTIL(pair.loop, questions == 2);
     IS(linkspan_resolution_fail(first, "too late"), LINKSPAN_CLOSED);
-    TURN_UNTIL(pair.loop, closed == 1);
-    CHECK(errors == 2 && !strcmp(message, "cannot resolve nowhere.example: no answer within 0.02 s"));
+    TURN_UNTIL(pair.loop, outcome.closed == 1);
+    CHECK(outcome.errors == 2 && outcome.status == LINKSPAN_UNRESOLVED);
+    CHECK(!strcmp(outcome.message, "cannot resolve nowhere.example: no answer within 0.02 s"));
     IS(linkspan_resolution_answer(asked, nowhere_then_here, 1), LINKSPAN_CLOSED);
 
     /* The loop goes before the answer comes. */
@@ -153,7 +124,7 @@ int main(void) {
     begin(pair.loop, &options, NEVER);
     TURN_UNTIL(pair.loop, questions == 1);
     pair_free(&pair);
-    CHECK(closed == 1);
+    CHECK(outcome.closed == 1);
     IS(linkspan_resolution_answer(asked, nowhere_then_here + 1, 1), LINKSPAN_CLOSED);
     return 0;
 }

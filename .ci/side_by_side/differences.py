@@ -149,6 +149,8 @@ BEYOND = [
                'it says what to do'),
     Difference('A hook that cannot be called with one argument', 'fails when a client comes',
                'the same, and a warning at start with file and line', 'the author sees it first'),
+    Difference('A handlers\' directory that is not there', 'no handlers', 'the same, and a warning',
+               'a misspelt name is seen at once'),
     Difference('SIGINT and SIGTERM', 'connections drop; SIGINT prints a traceback',
                'close 1001 to everyone, no traceback, then the signal\'s own exit status', 'clients learn why'),
     Difference('Two threads that send on one connection', 'frames may mix, compressed messages may spoil',

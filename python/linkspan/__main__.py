@@ -52,9 +52,12 @@ def _serve(arguments):
         directory, *arguments = arguments
     # The server goes to the directory of its documents, and looks for that of the handlers from there.
     directory = os.path.abspath(directory)
-    # What is said later wins.
-    arguments = ['-H', 'localhost', '-p', '9998', '-w', directory, '-d', directory, *arguments]
-    _serving.serve(lambda: standalone._prepared(arguments), standalone._die, says_where=True)
+    parser = standalone._build_option_parser()
+    parser.prog, parser.usage = 'python -m linkspan serve', '%(prog)s [DIR] [OPTIONS]'
+    parser.description = ('Serves the handlers (*_wsh.py) and files of a directory, this one unless another is named, '
+                          'at localhost:9998.')
+    parser.set_defaults(server_host='localhost', port=9998, websock_handlers=directory, document_root=directory)
+    _serving.serve(lambda: standalone._prepared(arguments, parser), standalone._die, says_where=True)
     return 0
 
 

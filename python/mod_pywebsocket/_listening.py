@@ -1,6 +1,14 @@
 """Sockets that listen: one for each address of the server's host."""
 
+import errno
 import socket
+
+# What whoever starts the server can do about it.
+_ADVICE = {
+    errno.EADDRINUSE: 'end the program that listens there, or choose another port with --port',
+    errno.EADDRNOTAVAIL: 'name an address of this machine with --server-host',
+    errno.EACCES: 'ports below 1024 are the administrator\'s; choose another with --port',
+}
 
 
 def create(host, port, say):
@@ -12,7 +20,7 @@ def create(host, port, say):
         try:
             infos = socket.getaddrinfo(host, port, socket.AF_UNSPEC, socket.SOCK_STREAM)
         except socket.gaierror as e:
-            raise OSError(_complaint(host, port, e.strerror)) from e
+            raise OSError(_complaint(host, port, e)) from e
     else:
         # Every address. Where the system lets it, the first takes the clients of the second along.
         infos = [(family, socket.SOCK_STREAM, 0, '', '') for family in (socket.AF_INET6, socket.AF_INET)]
@@ -30,7 +38,7 @@ def bind(sockets, host, port, reuse_address, say):
 
     Raises :exc:`OSError` when none is left.
     """
-    why = 'the host has no address'
+    why = None
     for item in sockets[:]:
         socket_, info = item
         try:
@@ -38,7 +46,7 @@ def bind(sockets, host, port, reuse_address, say):
                 socket_.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             socket_.bind((host, port))
         except (OSError, OverflowError) as e:
-            why = getattr(e, 'strerror', None) or str(e)
+            why = e
             _drop(sockets, item, 'bind', e, say)
             continue
         if port == 0:
@@ -51,12 +59,12 @@ def bind(sockets, host, port, reuse_address, say):
 
 def listen(sockets, backlog, host, port, say):
     """Listens on them; those on which that fails go from the list. :exc:`OSError` when none is left."""
-    why = 'there is no socket'
+    why = None
     for item in sockets[:]:
         try:
             item[0].listen(backlog)
         except OSError as e:
-            why = e.strerror or str(e)
+            why = e
             _drop(sockets, item, 'listen', e, say)
     if not sockets:
         raise OSError(_complaint(host, port, why))
@@ -68,5 +76,7 @@ def _drop(sockets, item, verb, error, say):
     item[0].close()
 
 
-def _complaint(host, port, why):
-    return 'cannot listen on %s, port %s: %s' % (host or 'any address', port, why)
+def _complaint(host, port, error):
+    why = 'the host has no address' if error is None else getattr(error, 'strerror', None) or str(error)
+    advice = _ADVICE.get(getattr(error, 'errno', None))
+    return 'cannot listen on %s, port %s: %s%s' % (host or 'any address', port, why, '; ' + advice if advice else '')

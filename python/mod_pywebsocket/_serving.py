@@ -113,11 +113,17 @@ def _server(options, die):
                          ('--strict', options.strict)):
         if is_set:
             logging.warning('%s is obsolete and has no effect', name)
+    if not os.path.isdir(options.scan_dir):
+        logging.warning('%s is no directory, so there are no handlers; --websock-handlers names theirs',
+                        options.scan_dir)
     if options.thread_monitor_interval_in_sec > 0:
         server_util.ThreadMonitor(options.thread_monitor_interval_in_sec).start()
     try:
         return standalone.WebSocketServer(options)
-    except (dispatch.DispatchException, OSError, LookupError, UnicodeError) as e:
+    except OSError as e:
+        # With a name it is a handler or the map file.
+        die('cannot read %s: %s' % (e.filename, e.strerror) if e.filename else str(e), options)
+    except (dispatch.DispatchException, LookupError, UnicodeError) as e:
         die(str(e), options)
 
 

@@ -338,7 +338,8 @@ class Dispatcher:
                 continue
             except UnicodeDecodeError as e:
                 # Nothing is served then, as with the original; the sentence says where to look.
-                e.reason += ', in line %d of %s' % (e.object.count(b'\n', 0, e.start) + 1, real_path)
+                e.reason += ', in line %d of %s; --handler-encoding names the encoding of the handlers' % (
+                    e.object.count(b'\n', 0, e.start) + 1, real_path)
                 raise
             self._source_warnings.extend('%s: %s' % (real_path, complaint) for complaint in _complaints(suite))
             resource = to_resource(path)

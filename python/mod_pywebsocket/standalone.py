@@ -39,7 +39,8 @@ def __getattr__(name):
 
 def _build_option_parser():
     parser = argparse.ArgumentParser(
-        prog='standalone', description='Serves WebSocket handlers (*_wsh.py) and files.', formatter_class=_help_formatter)
+        prog='standalone', usage='%(prog)s [OPTIONS]', description='Serves WebSocket handlers (*_wsh.py) and files.',
+        formatter_class=_help_formatter)
 
     def add(*names, **settings):
         parser.add_argument(*names, **settings)
@@ -134,12 +135,16 @@ def _split_at_commas(text):
 
 def _parse_args_and_config(args):
     """Options from the command line and from the file that its ``--config`` names: ``(options, rest)``."""
+    return _parse(args, _build_option_parser())
+
+
+def _parse(args, parser):
     config_parser = argparse.ArgumentParser(add_help=False, formatter_class=_help_formatter)
     config_parser.add_argument('--config', dest='config_file')
     config_file = config_parser.parse_known_args(args)[0].config_file
     from_file = _read_config(config_file) if config_file else []
     # What comes later wins.
-    return _build_option_parser().parse_known_args(from_file + list(args))
+    return parser.parse_known_args(from_file + list(args))
 
 
 def _read_config(path):
@@ -176,19 +181,19 @@ def _die(message, options=None):
             pass
     logging.critical('%s', message)
     if options is not None and options.log_file and logging.getLogger().handlers:
-        print('standalone: %s' % message, file=sys.stderr)
+        print(message, file=sys.stderr)
     raise SystemExit(1)
 
 
 def _main(args=None):
     """Parses the command line (by default the process's own) and serves until a signal ends it."""
     from mod_pywebsocket import _serving
-    _serving.serve(lambda: _prepared(sys.argv[1:] if args is None else args), _die)
+    _serving.serve(lambda: _prepared(sys.argv[1:] if args is None else args, _build_option_parser()), _die)
 
 
-def _prepared(args):
+def _prepared(args, parser):
     """The options of a command line, checked and made into what the server wants."""
-    options, rest = _parse_args_and_config(args)
+    options, rest = _parse(args, parser)
     try:
         os.chdir(options.document_root)
     except OSError as e:
@@ -223,6 +228,8 @@ def _check_tls(options):
 
 
 def _check_values(options):
+    if not 0 <= options.port <= 65535:
+        _die('--port is 0 to 65535, not %d' % options.port, options)
     if options.max_message_bytes < 0:
         _die('--max-message-bytes is at least 0, not %d' % options.max_message_bytes, options)
     for name, seconds in (('--close-timeout', options.close_timeout), ('--ping-interval', options.ping_interval),

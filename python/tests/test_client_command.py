@@ -42,6 +42,7 @@ def url(server):
 @pytest.mark.parametrize('arguments, said', [
     (['--help'], 'usage: python -m linkspan COMMAND'),
     (['connect', '--help'], 'usage: python -m linkspan connect'),
+    (['serve', '--help'], 'usage: python -m linkspan serve [DIR] [OPTIONS]'),
     (['serve', '--help'], '--websock-handlers'),
     (['--version'], 'linkspan 0'),
 ])
@@ -214,6 +215,17 @@ def test_serve_serves_a_directory(tmp_path, arguments, directory, is_named):
         assert b'Traceback' not in program.stderr.read()
 
 
+def test_what_a_config_file_says_is_for_serve_too(tmp_path):
+    (tmp_path / 'echo_wsh.py').write_text(ECHO)
+    (tmp_path / 'config').write_text('[pywebsocket]\nport = 0\nserver_host = 127.0.0.1\n')
+    with started('serve', '--config', 'config', cwd=tmp_path) as program:
+        said = program.stdout.readline().decode()
+        assert re.fullmatch(r'listening on ws://127\.0\.0\.1:\d+/\n', said) and ':9998' not in said
+        program.kill()
+
+
 def test_serve_says_what_it_cannot_do():
+    status, output, errors = run('serve', '.', '-p', 'x')
+    assert (status, output) == (2, b'') and errors.splitlines()[1].startswith('python -m linkspan serve: error: ')
     status, output, errors = run('serve', '/no/such/directory')
     assert (status, output) == (1, b'') and '/no/such/directory' in errors and 'Traceback' not in errors

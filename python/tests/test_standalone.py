@@ -28,12 +28,13 @@ def run(*options):
 @pytest.mark.parametrize('options, named', [
     (['extra'], 'extra'),
     (['--no-such-option'], 'no-such-option'),
-    (['-p', '70000'], '70000'),
+    (['-p', '70000'], '--port is 0 to 65535, not 70000'),
+    (['-p', '-1'], '--port is 0 to 65535, not -1'),
     (['-H', 'nowhere.invalid'], 'nowhere.invalid'),
     (['-d', '/no/such/directory'], '/no/such/directory'),
     (['--config', '/no/such/file'], '/no/such/file'),
     (['-l', '/no/such/file', '-p', '0'], '/no/such/file'),
-    (['-m', '/no/such/file', '-p', '0'], '/no/such/file'),
+    (['-m', '/no/such/file', '-p', '0'], 'cannot read /no/such/file: No such file or directory'),
     (['-w', '.', '-s', '/', '-p', '0'], '/'),
     (['-t'], '--private-key'),
     (['-t', '-k', '/no/such/key', '-c', '/no/such/certificate', '-p', '0'], '/no/such/certificate'),
@@ -53,7 +54,35 @@ def test_argparse_has_its_own_status():
 def test_a_port_in_use_is_named(start):
     server = start({'echo': ECHO})
     status, said = run('-p', str(server.port), '-H', 'localhost')
-    assert status == 1 and str(server.port) in said and 'in use' in said and said.count('\n') == 1
+    assert status == 1 and str(server.port) in said and said.count('\n') == 1
+    assert 'end the program that listens there, or choose another port with --port' in said
+
+
+def test_a_handler_that_cannot_be_read_ends_the_start(tmp_path):
+    (tmp_path / 'gone_wsh.py').symlink_to('nowhere')
+    status, said = run('-p', '0', '-w', str(tmp_path))
+    assert status == 1 and said.count('\n') == 1
+    assert 'cannot read %s: No such file or directory' % (tmp_path / 'gone_wsh.py') in said
+    (tmp_path / 'gone_wsh.py').unlink()
+    (tmp_path / 'latin_wsh.py').write_bytes(b'# caf\xe9\n')
+    status, said = run('-p', '0', '-w', str(tmp_path), '--handler-encoding', 'utf-8')
+    assert status == 1 and said.count('\n') == 1
+    assert 'in line 1 of %s; --handler-encoding names' % (tmp_path / 'latin_wsh.py') in said
+
+
+@pytest.mark.parametrize('option', ['-w', '-s'])
+@pytest.mark.parametrize('name', ['missing', 'echo_wsh.py'])
+def test_handlers_that_are_in_no_directory_are_missed_aloud(start, tmp_path, option, name):
+    options = [option, str(tmp_path / name)]
+    server = start({'echo': ECHO}, *options)
+    assert server.answer(head('/echo')).startswith(b'HTTP/1.0 404 ')
+    assert '%s is no directory, so there are no handlers' % (tmp_path / name) in server.log()
+
+
+def test_usage_is_short():
+    status, said = run('-p', 'x')
+    assert said.splitlines() == [
+        'usage: standalone [OPTIONS]', 'standalone: error: argument -p/--port: invalid int value: \'x\'']
 
 
 def test_a_bad_handler_does_not_keep_the_others_from_serving(start):

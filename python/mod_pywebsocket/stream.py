@@ -302,6 +302,8 @@ class Stream:
         return b''.join(parts)
 
     def _read(self, length):
+        if self._answer_by is not None:
+            self._wait_for_what_is_left()
         try:
             data = self._request.connection.read(length)
         except OSError as e:

@@ -7,6 +7,7 @@ use std::net::{Shutdown, SocketAddr};
 use std::os::fd::IntoRawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
 use linkspan::protocol::frame::{Header, MAX_HEADER_BYTES, OpCode};
 use linkspan::protocol::mask;
@@ -69,8 +70,8 @@ impl Channel {
         })
     }
 
-    /// Reads more into the inbox; `false` at the end of the stream.
-    fn fill(&self, py: Python<'_>, inbox: &mut Inbox) -> PyResult<bool> {
+    /// Reads more into the inbox; `false` at the end of the stream. `until` is the end of the call's time.
+    fn fill(&self, py: Python<'_>, inbox: &mut Inbox, until: Option<Instant>) -> PyResult<bool> {
         let mut read = Ok(None);
         if self.wire.may_have_bytes() && gil::is_my_turn() {
             read = inbox.try_fill(&self.wire);
@@ -84,7 +85,7 @@ impl Channel {
             }
             // Only who is next to have the GIL takes a buffer.
             read = gil::leave(py, || {
-                self.wire.wait(Side::Reading, Then::Baton)?;
+                self.wire.wait(Side::Reading, Then::Baton, until)?;
                 inbox.try_fill(&self.wire)
             });
         }
@@ -143,12 +144,12 @@ impl Channel {
         &self,
         py: Python<'_>,
         inbox: &mut Inbox,
-        key: [u8; 4],
-        length: usize,
+        (key, length): ([u8; 4], usize),
         utf8: Option<&Utf8>,
+        until: Option<Instant>,
     ) -> PyResult<Vec<u8>> {
         let taken = if inbox.bytes().len() < length {
-            gil::leave_long(py, || self.await_payload(inbox, key, length, utf8)).map_err(errors::io)?
+            gil::leave_long(py, || self.await_payload(inbox, (key, length), utf8, until)).map_err(errors::io)?
         } else {
             let mut payload = inbox.bytes()[..length].to_vec();
             inbox.consume(length);
@@ -162,9 +163,9 @@ impl Channel {
     fn await_payload(
         &self,
         inbox: &mut Inbox,
-        key: [u8; 4],
-        length: usize,
+        (key, length): ([u8; 4], usize),
         utf8: Option<&Utf8>,
+        until: Option<Instant>,
     ) -> io::Result<Option<Vec<u8>>> {
         let held = inbox.bytes().len().min(length);
         let mut payload = Vec::with_capacity(length.min(PIECE_BYTES));
@@ -184,7 +185,7 @@ impl Channel {
             }
             // Memory follows the bytes that have come, never the length that was announced.
             payload.resize(length.min(done + PIECE_BYTES.max(done)), 0);
-            let read = self.wire.read(&mut payload[done..])?;
+            let read = self.wire.read(&mut payload[done..], until)?;
             if read == 0 {
                 return Err(ErrorKind::UnexpectedEof.into());
             }
@@ -213,7 +214,8 @@ impl Channel {
             return Ok(PyBytes::new(py, b""));
         }
         let mut inbox = self.inbox.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner);
-        if inbox.bytes().is_empty() && !self.fill(py, &mut inbox)? {
+        let until = self.wire.until();
+        if inbox.bytes().is_empty() && !self.fill(py, &mut inbox, until)? {
             return Ok(PyBytes::new(py, b""));
         }
         let length = length.min(inbox.bytes().len());
@@ -227,6 +229,7 @@ impl Channel {
     fn readline<'py>(&self, py: Python<'py>, limit: isize) -> PyResult<Bound<'py, PyBytes>> {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let mut inbox = self.inbox.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner);
+        let until = self.wire.until();
         let mut searched = 0;
         let length = loop {
             let bytes = inbox.bytes();
@@ -237,7 +240,7 @@ impl Channel {
             if searched >= limit {
                 break limit;
             }
-            if !self.fill(py, &mut inbox)? {
+            if !self.fill(py, &mut inbox, until)? {
                 break searched;
             }
         };
@@ -306,6 +309,7 @@ impl Channel {
     /// end), `EOFError` when the stream ends inside, and `OSError`.
     fn receive_message<'py>(&self, py: Python<'py>, max_bytes: Option<u64>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let mut inbox = self.inbox.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner);
+        let until = self.wire.until();
         let (header, size) = loop {
             // A frame that is Python's is not waited for.
             if inbox.bytes().first().is_some_and(|first| !matches!(first, 0x81 | 0x82)) {
@@ -316,7 +320,7 @@ impl Channel {
                 Ok(None) => {}
                 Err(_) => return Ok(None),
             }
-            if !self.fill(py, &mut inbox)? {
+            if !self.fill(py, &mut inbox, until)? {
                 return Ok(None);
             }
         };
@@ -329,7 +333,7 @@ impl Channel {
         inbox.consume(size);
         if inbox.bytes().len() < length {
             let utf8 = is_text.then(Utf8::new);
-            let payload = self.payload(py, &mut inbox, key, length, utf8.as_ref())?;
+            let payload = self.payload(py, &mut inbox, (key, length), utf8.as_ref(), until)?;
             self.received.add(length);
             return message(py, &payload, is_text).map(Some);
         }
@@ -355,13 +359,14 @@ impl Channel {
         continues: bool,
     ) -> PyResult<Option<Frame<'py>>> {
         let mut inbox = self.inbox.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner);
+        let until = self.wire.until();
         let (header, size) = loop {
             match Header::parse(inbox.bytes()) {
                 Ok(Some(parsed)) => break parsed,
                 Ok(None) => {}
                 Err(_) => return Ok(None),
             }
-            if !self.fill(py, &mut inbox)? {
+            if !self.fill(py, &mut inbox, until)? {
                 return Ok(None);
             }
         };
@@ -380,7 +385,7 @@ impl Channel {
         if let (Some(utf8), false) = (utf8, continues) {
             utf8.restart();
         }
-        let payload = self.payload(py, &mut inbox, key, length, utf8)?;
+        let payload = self.payload(py, &mut inbox, (key, length), utf8, until)?;
         let bit = |mask: u8| u8::from(header.reserved & mask != 0);
         let payload = PyBytes::new(py, &payload);
         Ok(Some((header.opcode as u8, payload, u8::from(header.fin), bit(4), bit(2), bit(1))))
@@ -505,7 +510,8 @@ impl Channel {
         address(py, &self.peer)
     }
 
-    /// Longest wait for the peer, in seconds; `None` is for ever.
+    /// How long a call may wait for the peer, in seconds, however much of what it waits for comes meanwhile; `None`
+    /// is for ever.
     fn settimeout(&self, seconds: Option<f64>) {
         let millis = seconds.map_or(-1, |seconds| (seconds.max(0.0) * 1000.0).ceil().min(f64::from(i32::MAX)) as i32);
         self.wire.set_patience(millis);

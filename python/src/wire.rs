@@ -22,7 +22,7 @@ pub(crate) struct Wire {
     stream: Mutex<Option<Arc<Stream>>>,
     /// Whether what was written may wait inside, as in TLS.
     may_hold_back: bool,
-    /// Longest wait in milliseconds; -1 is for ever.
+    /// How long a transfer may take, in milliseconds; -1 is for ever.
     patience: AtomicI32,
     /// Bytes that were read, and that were written, below framing and above TLS.
     read: Count,
@@ -33,7 +33,7 @@ pub(crate) struct Wire {
 const MAX_UNREAD_BYTES: usize = 16 << 10;
 
 /// How long a wait for ever lasts before signals are looked for.
-const SIGNAL_MILLIS: i32 = 1000;
+const SIGNAL_MILLIS: u128 = 1000;
 
 /// What is waited on outlives every lock, so a waiting reader keeps no writer out.
 struct Stream {
@@ -106,15 +106,19 @@ impl Wire {
         Ok(read)
     }
 
-    /// Reads at least one byte; 0 is the end.
-    pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+    /// Reads at least one byte; 0 is the end. `until` is the end of a transfer of which this is a part.
+    pub(crate) fn read(&self, buffer: &mut [u8], until: Option<Instant>) -> io::Result<usize> {
         loop {
+            // Who sends a little again and again is never waited for.
+            if until.is_some_and(|until| Instant::now() >= until) {
+                return Err(ErrorKind::TimedOut.into());
+            }
             if self.may_have_bytes()
                 && let Some(read) = self.try_read(buffer)?
             {
                 return Ok(read);
             }
-            without_signals(|| self.wait(Side::Reading, Then::Work))?;
+            without_signals(|| self.wait(Side::Reading, Then::Work, until))?;
         }
     }
 
@@ -144,13 +148,14 @@ impl Wire {
         }
     }
 
-    /// Writes all, however long it takes.
+    /// Writes all, however long it takes within the patience that was set.
     pub(crate) fn write_all(&self, mut slices: &mut [IoSlice<'_>]) -> io::Result<()> {
+        let until = self.until();
         IoSlice::advance_slices(&mut slices, 0);
         while !slices.is_empty() {
             self.forget_news_of_room();
             match self.try_write(slices)? {
-                0 => without_signals(|| self.wait(Side::Writing, Then::Work))?,
+                0 => without_signals(|| self.wait(Side::Writing, Then::Work, until))?,
                 written => IoSlice::advance_slices(&mut slices, written),
             }
         }
@@ -159,7 +164,7 @@ impl Wire {
             if self.try_flush()? {
                 return Ok(());
             }
-            without_signals(|| self.wait(Side::Writing, Then::Work))?;
+            without_signals(|| self.wait(Side::Writing, Then::Work, until))?;
         }
     }
 
@@ -169,18 +174,23 @@ impl Wire {
         }
     }
 
-    /// Waits until reading or writing may go on, and `then`. `TimedOut` after the patience that was set;
+    /// The end of a transfer that begins now.
+    pub(crate) fn until(&self) -> Option<Instant> {
+        let patience = u64::try_from(self.patience()).ok()?;
+        Some(Instant::now() + Duration::from_millis(patience))
+    }
+
+    /// Waits until reading or writing may go on, and `then`. `TimedOut` when that is not before `until`;
     /// `Interrupted` by a signal, in the main thread.
-    pub(crate) fn wait(&self, side: Side, then: Then) -> io::Result<()> {
+    pub(crate) fn wait(&self, side: Side, then: Then, until: Option<Instant>) -> io::Result<()> {
         let stream = self.stream()?;
         let waited = baton::with(|baton, me| {
             let source = stream.place(baton)?;
-            let patience = u64::try_from(self.patience()).ok().map(Duration::from_millis);
-            Some(baton.wait(me, source, side, patience.map(|patience| Instant::now() + patience), then))
+            Some(baton.wait(me, source, side, until, then))
         });
         let is_ready = match waited.flatten() {
             Some(is_ready) => is_ready,
-            None => stream.poll(side, self.patience())?,
+            None => stream.poll(side, until)?,
         };
         // Somebody may have closed it.
         self.stream()?;
@@ -199,7 +209,7 @@ impl Wire {
         recv(stream.fd().as_raw_fd(), &mut scrap, MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT).unwrap_or(0)
     }
 
-    /// How long a wait may take, in milliseconds; -1 is for ever.
+    /// How long a transfer may take, in milliseconds; -1 is for ever. From the next one on.
     pub(crate) fn set_patience(&self, millis: i32) {
         self.patience.store(millis, Ordering::Relaxed);
     }
@@ -290,9 +300,9 @@ impl Stream {
         self.source.get_or_init(|| baton.add(self.fd(), is_mixed).ok()).as_deref()
     }
 
-    /// Waits for this stream alone, in milliseconds; `false` when the time is up. A wait for ever is `Interrupted`
-    /// now and then, because a signal may come just before it begins.
-    fn poll(&self, side: Side, patience: i32) -> io::Result<bool> {
+    /// Waits for this stream alone; `false` when the time is up. A wait for ever is `Interrupted` now and then,
+    /// because a signal may come just before it begins.
+    fn poll(&self, side: Side, until: Option<Instant>) -> io::Result<bool> {
         let mut flags = match side {
             Side::Reading => PollFlags::POLLIN,
             Side::Writing => PollFlags::POLLOUT,
@@ -307,10 +317,13 @@ impl Stream {
                 flags |= PollFlags::POLLIN;
             }
         }
-        let is_for_ever = patience < 0;
-        let patience = PollTimeout::try_from(if is_for_ever { SIGNAL_MILLIS } else { patience });
-        let count = poll(&mut [PollFd::new(self.fd(), flags)], patience.unwrap_or(PollTimeout::MAX))?;
-        if count == 0 && is_for_ever { Err(ErrorKind::Interrupted.into()) } else { Ok(count > 0) }
+        let millis = until.map_or(SIGNAL_MILLIS, |until| {
+            // The last of them is waited for whole.
+            until.saturating_duration_since(Instant::now()).as_nanos().div_ceil(1_000_000)
+        });
+        let patience = PollTimeout::try_from(millis).unwrap_or(PollTimeout::MAX);
+        let count = poll(&mut [PollFd::new(self.fd(), flags)], patience)?;
+        if count == 0 && until.is_none() { Err(ErrorKind::Interrupted.into()) } else { Ok(count > 0) }
     }
 
     fn abort(&self) {

@@ -3,7 +3,7 @@
 import threading
 
 import pytest
-from conftest import ECHO, PATIENCE, close, head, masked, text
+from conftest import ECHO, PATIENCE, as_async, close, head, masked, text
 from test_standalone import run
 
 GOOD = 'https://good.example'
@@ -112,6 +112,61 @@ def test_pings_do_not_answer_a_close(start):
         assert set(client.read_all()) == {0x8a, 0}
         ended.set()
         pinging.join(PATIENCE)
+    assert 'Traceback' not in server.log()
+
+
+REPLACED = '''
+def web_socket_transfer_data(request):
+    read = request.connection.read
+    request.connection.read = lambda length: read(length)
+'''
+FILTERED = '''
+class Filter:
+    def filter(self, frame):
+        pass
+
+def web_socket_transfer_data(request):
+    request.ws_stream._options.incoming_frame_filters.append(Filter())
+'''
+# After the close frame, and never whole: a frame that begins the next message, and one that goes on with it.
+ENDLESS = {'message': masked(0x81, length=100000), 'fragment': masked(0x01, b'x') + masked(0x80, length=100000),
+           'header': b'\x81\xff' + bytes(5)}
+
+
+@pytest.mark.parametrize('begin', sorted(ENDLESS))
+@pytest.mark.parametrize('kind', ['native', 'filtered', 'replaced', 'async'])
+def test_what_trickles_does_not_put_off_the_end(start, kind, begin):
+    source = CLOSES
+    if kind == 'async':
+        source = as_async(source)
+    for name, beginning in (('filtered', FILTERED), ('replaced', REPLACED)):
+        if kind == name:
+            source = source.replace('\ndef web_socket_transfer_data(request):\n', beginning)
+    server = start({'closes': source}, '--close-timeout', '0.3')
+    ended = threading.Event()
+    with server.connect() as client:
+        client.upgrade('/closes')
+        assert client.read_close() == 4000
+        client.send(ENDLESS[begin])
+
+        def trickle():
+            # More often than the timeout, and far longer than the client waits.
+            for byte in [1] * 100000:
+                if ended.wait(0.02):
+                    return
+                try:
+                    client.send(bytes([byte]))
+                except OSError:
+                    return
+
+        trickling = threading.Thread(target=trickle)
+        trickling.start()
+        try:
+            assert client.read_all() == b''
+        finally:
+            ended.set()
+            trickling.join(PATIENCE)
+    assert server.process.stdout.readline() == b'timeout is now None\n'
     assert 'Traceback' not in server.log()
 
 

@@ -165,6 +165,16 @@ BEYOND = [
                'holds it for `--close-timeout`, 120 s', 'one client cannot hold a thread for ever'),
     Difference('The head of a request', 'may come as slowly and be as long as the client likes',
                'has 30 s and 256 KiB', 'one client cannot hold a thread for ever'),
+    Difference('The body for a CGI script', 'whatever its length says, and however slowly it comes',
+               'one length, at most 16 MiB, within 120 s; else 400, 408, 411 or 413',
+               'one client cannot take all memory, nor hold a thread for ever'),
+    Difference('A CGI script whose client has gone', 'goes on for ever',
+               'is ended, with what it started; 30 s later where the client has only said that it sends no more',
+               'one client cannot start scripts without end'),
+    Difference('A link from a CGI directory to a script outside of the document root, or `..` on the way to a script',
+               'the script runs, or its source is shown', '403; 404', 'nobody sees the source'),
+    Difference('A target with a NUL, and one that leads to a pipe or a device',
+               'the connection ends without an answer, or never', 'a 404 page', 'no client holds a thread for ever'),
 ]
 
 ROWS = WIRE + CALLS + SURFACE + BEYOND

@@ -2,6 +2,7 @@
 
 import http.server
 import os
+import posixpath
 import re
 import sys
 import urllib.parse
@@ -224,9 +225,8 @@ class WebSocketRequestHandler(_HttpRequestHandler):
     def is_cgi(self):
         """Whether the target is an executable file below one of the CGI directories; of ``/``, directly in it."""
         target, _, query = self.path.partition('?')
-        path = '/' + urllib.parse.unquote(target).lstrip('/')
-        if '..' in path:
-            return False
+        # As the file's path is found: another way to write it does not show the script's source.
+        path = posixpath.normpath('/' + urllib.parse.unquote(target.partition('#')[0]).lstrip('/'))
         for directory in self.cgi_directories:
             prefix = directory.rstrip('/') + '/'
             name = path[len(prefix):]
@@ -248,7 +248,13 @@ class WebSocketRequestHandler(_HttpRequestHandler):
         directory, rest = self.cgi_info
         name, _, query = rest.partition('?')
         url = directory + '/' + name
-        _cgi.run_script(self, self.translate_path(urllib.parse.quote(url)), url, query)
+        script = self.translate_path(urllib.parse.quote(url))
+        if '..' in urllib.parse.unquote(self.path.partition('?')[0]).split('/'):
+            self.send_error(404, 'File not found')
+        elif not _is_inside(self.directory, script):
+            self.send_error(403, 'The script is outside of the document root')
+        else:
+            _cgi.run_script(self, script, url, query)
 
     def do_POST(self):
         """Scripts only."""
@@ -262,4 +268,20 @@ class WebSocketRequestHandler(_HttpRequestHandler):
         if self.is_cgi():
             self.run_cgi()
             return None
-        return http.server.SimpleHTTPRequestHandler.send_head(self)
+        path = self.translate_path(self.path)
+        if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
+            # Opening a pipe waits for somebody who writes, and a device may have no end.
+            self.send_error(404, 'File not found')
+            return None
+        try:
+            return http.server.SimpleHTTPRequestHandler.send_head(self)
+        except ValueError:
+            # A NUL, or what is no character: no file has such a name.
+            self.send_error(404, 'File not found')
+            return None
+
+
+def _is_inside(directory, path):
+    """Whether links lead from the path to a place inside of the directory."""
+    directory = os.path.realpath(directory)
+    return os.path.commonpath([directory, os.path.realpath(path)]) == directory

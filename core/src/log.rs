@@ -8,7 +8,7 @@
 //! | Level | What is told |
 //! |---|---|
 //! | [`Level::Error`] | a bug in the library |
-//! | [`Level::Warning`] | a peer broke a rule, a handshake failed, nobody answered, a slow reader misses messages, accepting failed, certificates could not be read again |
+//! | [`Level::Warning`] | a peer broke a rule, a handshake failed, nobody answered, a slow reader misses messages, accepting failed, certificates are out of date or could not be read again |
 //! | [`Level::Info`] | listening begins, pauses and ends; a loop drains; certificates were read again |
 //! | [`Level::Debug`] | connections open and close; the application refuses a request |
 //!

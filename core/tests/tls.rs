@@ -675,6 +675,22 @@ fn an_identity_may_be_added_while_the_server_serves() {
 }
 
 #[test]
+fn a_server_knows_that_its_certificate_is_out_of_date() {
+    let authority = Authority::new("root.example");
+    let warnings = |years| server(&authority.server_between("localhost", years)).warnings();
+    assert_eq!(warnings((2020, 4096)), Vec::<String>::new());
+    let [expired] = &warnings((2020, 2021))[..] else { panic!("one warning") };
+    assert!(expired.starts_with("the certificate in the given PEM text expired "), "{expired}");
+    let [early] = &warnings((4000, 4096))[..] else { panic!("one warning") };
+    assert!(early.starts_with("the certificate in the given PEM text is not valid for another "), "{early}");
+    // An issuer behind it, or its own issuer, is looked at too.
+    assert_eq!(server(&authority.itself()).warnings(), Vec::<String>::new());
+    let (own, old) = (authority.server(&["localhost"]), authority.server_between("localhost", (2020, 2021)));
+    let chain = Issued { chain: own.chain + &old.chain, key: own.key };
+    assert_eq!(server(&chain).warnings().len(), 1);
+}
+
+#[test]
 fn a_server_needs_a_certificate() {
     let mut options = ServerTlsOptions::new(Authority::new("root").server(&["localhost"]).identity());
     options.identities.clear();

@@ -52,6 +52,8 @@ class ServerTls:
     def __new__(
         cls, certificate: _Path, private_key: _Path, client_ca: _Path | None = None, client_optional: bool = False
     ) -> ServerTls: ...
+    def warnings(self) -> list[str]:
+        """A sentence for each certificate that clients will not accept, because it has expired or is not valid yet."""
 
 @final
 class Channel:

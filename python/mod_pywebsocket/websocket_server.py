@@ -298,6 +298,8 @@ class WebSocketServer(socketserver.ThreadingMixIn, HTTPServer):
                 ca = options.tls_client_ca
             self._server_tls = _linkspan.ServerTls(
                 options.certificate, options.private_key, ca, getattr(options, 'tls_client_cert_optional', False))
+            for warning in self._server_tls.warnings():
+                self._logger.warning('%s', warning)
         return self._server_tls
 
     def handle_error(self, request, client_address):

@@ -43,4 +43,9 @@ impl ServerTls {
         let tls = tls::ServerTls::with_options(options).map_err(errors::linkspan)?;
         Ok(ServerTls { tls: Arc::new(tls) })
     }
+
+    /// A sentence for each certificate that clients will not accept, because it has expired or is not valid yet.
+    fn warnings(&self) -> Vec<String> {
+        self.tls.warnings()
+    }
 }

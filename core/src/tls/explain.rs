@@ -93,7 +93,7 @@ fn alerted(alert: AlertDescription, who: Who) -> String {
 }
 
 /// From one moment to a later one, in the largest unit that fits.
-fn span(from: UnixTime, to: UnixTime) -> String {
+pub(super) fn span(from: UnixTime, to: UnixTime) -> String {
     let span = Duration::from_secs(to.as_secs().saturating_sub(from.as_secs()));
     let (count, unit) = match span.as_secs() {
         seconds @ 0..60 => (seconds, "second"),

@@ -4,11 +4,14 @@ use std::borrow::Cow;
 use std::fs;
 use std::sync::Arc;
 
-use rustls::RootCertStore;
+use rustls::client::verify_server_cert_signed_by_trust_anchor;
 use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use rustls::server::ParsedCertificate;
 use rustls::sign::CertifiedKey;
+use rustls::{CertificateError, RootCertStore};
 
+use super::explain::span;
 use super::provider::provider;
 use super::{Identity, Pem};
 use crate::error::Error;
@@ -34,6 +37,30 @@ pub(super) fn certified_key(identity: &Identity) -> Result<Arc<CertifiedKey>, Er
         }
         Err(error) => Err(Error::Tls(format!("the certificate in {} cannot be used: {error}", identity.chain))),
     }
+}
+
+/// What keeps every client from accepting a chain now: a certificate in it that is too old or too young.
+pub(super) fn out_of_date(pem: &Pem, chain: &CertifiedKey) -> Option<String> {
+    chain.cert.iter().find_map(|certificate| {
+        let certificate = ParsedCertificate::try_from(certificate).ok()?;
+        let (nobody, now) = (RootCertStore::empty(), UnixTime::now());
+        let algorithms = provider().signature_verification_algorithms.all;
+        // The dates are looked at before the issuer is looked for, and nobody is.
+        match verify_server_cert_signed_by_trust_anchor(&certificate, &nobody, &[], now, algorithms) {
+            Err(rustls::Error::InvalidCertificate(CertificateError::ExpiredContext { time, not_after })) => {
+                let ago = span(not_after, time);
+                Some(format!("the certificate in {pem} expired {ago} ago, and clients will not accept it; renew it"))
+            }
+            Err(rustls::Error::InvalidCertificate(CertificateError::NotValidYetContext { time, not_before })) => {
+                let wait = span(time, not_before);
+                Some(format!(
+                    "the certificate in {pem} is not valid for another {wait}, and clients will not accept it; is the \
+                     clock right?"
+                ))
+            }
+            _ => None,
+        }
+    })
 }
 
 /// Certificates to trust.

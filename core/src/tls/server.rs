@@ -12,7 +12,7 @@ use rustls::server::{
 use rustls::sign::CertifiedKey;
 use rustls::{RootCertStore, ServerConfig};
 
-use super::pem::{certified_key, roots};
+use super::pem::{certified_key, out_of_date, roots};
 use super::provider::{provider, ticketer};
 use super::{ClientCertificates, Identity, Pem, ServerTlsOptions};
 use crate::error::Error;
@@ -40,6 +40,7 @@ impl ServerTls {
             return Err(Error::Tls("a server needs a certificate".into()));
         }
         let keys = load(&options.identities)?;
+        warn(&options.identities, &keys);
         let certificates = Arc::new(Certificates(RwLock::new(Shown { identities: options.identities, keys })));
         ServerTls::make(certificates, &options.client_certificates, options.alpn)
     }
@@ -79,6 +80,7 @@ impl ServerTls {
         let identities = self.certificates.shown().identities.clone();
         match load(&identities) {
             Ok(keys) => {
+                warn(&identities, &keys);
                 let mut shown = self.certificates.0.write().unwrap_or_else(PoisonError::into_inner);
                 // Those that were added meanwhile are fresh.
                 shown.keys.splice(..identities.len(), keys);
@@ -98,10 +100,18 @@ impl ServerTls {
     /// Fails as [`ServerTls::new`] does, and changes nothing then.
     pub fn add(&self, identity: Identity) -> Result<(), Error> {
         let key = certified_key(&identity)?;
+        warn(std::slice::from_ref(&identity), std::slice::from_ref(&key));
         let mut shown = self.certificates.0.write().unwrap_or_else(PoisonError::into_inner);
         shown.identities.push(identity);
         shown.keys.push(key);
         Ok(())
+    }
+
+    /// What is wrong with the certificates that are shown now, a sentence each: those that clients will not
+    /// accept, because they have expired or are not valid yet. The log was told of them when they were read.
+    pub fn warnings(&self) -> Vec<String> {
+        let shown = self.certificates.shown();
+        out_of_dates(&shown.identities, &shown.keys).collect()
     }
 
     pub(crate) fn config(&self) -> Arc<ServerConfig> {
@@ -117,6 +127,16 @@ impl fmt::Debug for ServerTls {
 
 fn load(identities: &[Identity]) -> Result<Vec<Arc<CertifiedKey>>, Error> {
     identities.iter().map(certified_key).collect()
+}
+
+fn out_of_dates<'a>(identities: &'a [Identity], keys: &'a [Arc<CertifiedKey>]) -> impl Iterator<Item = String> + 'a {
+    identities.iter().zip(keys).filter_map(|(identity, key)| out_of_date(&identity.chain, key))
+}
+
+fn warn(identities: &[Identity], keys: &[Arc<CertifiedKey>]) {
+    for warning in out_of_dates(identities, keys) {
+        log::tell(Level::Warning, 0, format_args!("{warning}"));
+    }
 }
 
 fn verifier(pem: &Pem, is_required: bool) -> Result<Arc<dyn rustls::server::danger::ClientCertVerifier>, Error> {

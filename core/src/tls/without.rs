@@ -31,6 +31,11 @@ impl ServerTls {
     }
 
     /// Never called.
+    pub fn warnings(&self) -> Vec<String> {
+        match *self {}
+    }
+
+    /// Never called.
     pub fn add(&self, _: Identity) -> Result<(), Error> {
         match *self {}
     }

@@ -12,6 +12,8 @@ mod host;
 mod peer;
 mod socket;
 #[cfg(feature = "tls")]
+mod tls_session;
+#[cfg(feature = "tls")]
 mod tls_stream;
 
 use std::io::{self, IoSlice};

@@ -13,22 +13,17 @@ use std::cell::RefCell;
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::mem;
-use std::ops::Deref;
-
-use rustls::client::{ClientConnectionData, UnbufferedClientConnection};
-use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
-use rustls::unbuffered::{ConnectionState, EncodeError, EncodeTlsData, EncryptError, UnbufferedStatus};
-use rustls::{CommonState, Error as TlsError};
 
 use super::Transport;
+use super::tls_session::{RECORD, Step, TlsSession};
 use crate::error::Error;
-use crate::tls::{ClientTls, ServerTls, Who, explain, take_server_name};
+use crate::tls::{ClientTls, ServerTls, explain};
 
 /// TLS over another transport, either side. The handshake goes on inside reads, writes and flushes.
 pub struct TlsStream {
     /// A socket, as a rule.
     carrier: Transport,
-    session: Session,
+    session: TlsSession,
     /// Ciphertext that is no whole record yet. Without allocation while there is none.
     incoming: Vec<u8>,
     /// Ciphertext that the kernel did not take, `sent` bytes of it gone. Without allocation while empty.
@@ -49,11 +44,6 @@ pub struct TlsStream {
     is_shut: bool,
 }
 
-enum Session {
-    Client(UnbufferedClientConnection),
-    Server(UnbufferedServerConnection),
-}
-
 enum End {
     /// Reading goes on.
     Not,
@@ -65,17 +55,14 @@ enum End {
 
 impl TlsStream {
     pub(super) fn server(carrier: Transport, tls: &ServerTls) -> Result<TlsStream, Error> {
-        let session = UnbufferedServerConnection::new(tls.config()).map_err(|error| Error::Tls(error.to_string()))?;
-        Ok(TlsStream::new(carrier, Session::Server(session)))
+        Ok(TlsStream::new(carrier, TlsSession::server(tls)?))
     }
 
     pub(super) fn client(carrier: Transport, tls: &ClientTls, host: &str) -> Result<TlsStream, Error> {
-        let session = UnbufferedClientConnection::new(tls.config(), tls.name_for(host)?)
-            .map_err(|error| Error::Tls(error.to_string()))?;
-        Ok(TlsStream::new(carrier, Session::Client(session)))
+        Ok(TlsStream::new(carrier, TlsSession::client(tls, host)?))
     }
 
-    fn new(carrier: Transport, session: Session) -> TlsStream {
+    fn new(carrier: Transport, session: TlsSession) -> TlsStream {
         TlsStream {
             carrier,
             session,
@@ -330,8 +317,7 @@ impl TlsStream {
                 }
             }
         }
-        if was_handshaking && let (Session::Server(_), Some(name)) = (&self.session, take_server_name()) {
-            // A ClientHello among these records has left its name behind.
+        if was_handshaking && let Some(name) = self.session.take_server_name() {
             self.server_name = Some(name);
         }
         self.keep(&buffer[start..filled]);
@@ -361,199 +347,6 @@ impl TlsStream {
 impl fmt::Debug for TlsStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "TlsStream({:?})", self.carrier)
-    }
-}
-
-impl Session {
-    fn common(&self) -> &CommonState {
-        match self {
-            Session::Client(client) => client,
-            Session::Server(server) => server,
-        }
-    }
-
-    fn who(&self) -> Who {
-        match self {
-            Session::Client(_) => Who::Server,
-            Session::Server(_) => Who::Client,
-        }
-    }
-
-    fn advance(&mut self, incoming: &mut [u8], outgoing: &mut Vec<u8>, record: &mut dyn FnMut(&[u8])) -> (usize, Step) {
-        match self {
-            Session::Client(client) => advance(client, incoming, outgoing, record),
-            Session::Server(server) => advance(server, incoming, outgoing, record),
-        }
-    }
-
-    fn encrypt(
-        &mut self,
-        incoming: &mut [u8],
-        plain: &[u8],
-        encrypted: &mut Vec<u8>,
-        outgoing: &mut Vec<u8>,
-    ) -> io::Result<usize> {
-        match self {
-            Session::Client(client) => encrypt(client, incoming, plain, encrypted, outgoing),
-            Session::Server(server) => encrypt(server, incoming, plain, encrypted, outgoing),
-        }
-    }
-
-    fn alert(&mut self, outgoing: &mut Vec<u8>) {
-        match self {
-            Session::Client(client) => alert(client, outgoing),
-            Session::Server(server) => alert(server, outgoing),
-        }
-    }
-
-    fn close(&mut self, incoming: &mut [u8], outgoing: &mut Vec<u8>) {
-        match self {
-            Session::Client(client) => close(client, incoming, outgoing),
-            Session::Server(server) => close(server, incoming, outgoing),
-        }
-    }
-}
-
-/// What two kinds of connection have in common that rustls gives no common name.
-trait Side: Deref<Target: Deref<Target = CommonState>> {
-    type Data;
-
-    fn process<'c, 'i>(&'c mut self, incoming: &'i mut [u8]) -> UnbufferedStatus<'c, 'i, Self::Data>;
-}
-
-impl Side for UnbufferedClientConnection {
-    type Data = ClientConnectionData;
-
-    fn process<'c, 'i>(&'c mut self, incoming: &'i mut [u8]) -> UnbufferedStatus<'c, 'i, ClientConnectionData> {
-        self.process_tls_records(incoming)
-    }
-}
-
-impl Side for UnbufferedServerConnection {
-    type Data = ServerConnectionData;
-
-    fn process<'c, 'i>(&'c mut self, incoming: &'i mut [u8]) -> UnbufferedStatus<'c, 'i, ServerConnectionData> {
-        self.process_tls_records(incoming)
-    }
-}
-
-/// What came of a step through the incoming bytes.
-enum Step {
-    /// There may be more.
-    Again,
-    /// Nothing more until more bytes come.
-    Wait,
-    /// The peer has closed its direction.
-    Closed,
-    /// It is over.
-    Failed(TlsError),
-}
-
-/// Goes through `incoming`, in place, until a record has given plaintext (told to `record`) or nothing
-/// is left to do; answers go to `outgoing`. Says how many bytes at the front are done with.
-fn advance<S: Side>(
-    side: &mut S,
-    incoming: &mut [u8],
-    outgoing: &mut Vec<u8>,
-    record: &mut dyn FnMut(&[u8]),
-) -> (usize, Step) {
-    let mut done = 0;
-    loop {
-        let UnbufferedStatus { discard, state } = side.process(&mut incoming[done..]);
-        done += discard;
-        match state {
-            Ok(ConnectionState::EncodeTlsData(data)) => queue(data, outgoing),
-            Ok(ConnectionState::TransmitTlsData(transmit)) => transmit.done(),
-            Ok(ConnectionState::ReadTraffic(mut traffic)) => {
-                while let Some(plain) = traffic.next_record() {
-                    match plain {
-                        Ok(plain) => {
-                            done += plain.discard;
-                            record(plain.payload);
-                        }
-                        Err(error) => return (done, Step::Failed(error)),
-                    }
-                }
-                return (done, Step::Again);
-            }
-            Ok(ConnectionState::BlockedHandshake | ConnectionState::WriteTraffic(_)) => return (done, Step::Wait),
-            Ok(ConnectionState::PeerClosed | ConnectionState::Closed) => return (done, Step::Closed),
-            // Early data is never offered, so never accepted.
-            Ok(other) => return (done, Step::Failed(TlsError::General(format!("unexpected {other:?}")))),
-            Err(error) => return (done, Step::Failed(error)),
-        }
-    }
-}
-
-/// Encrypts `plain` into the front of `encrypted`, which grows as needed, and says how far. What has to
-/// leave before it goes to `outgoing`.
-fn encrypt<S: Side>(
-    side: &mut S,
-    incoming: &mut [u8],
-    plain: &[u8],
-    encrypted: &mut Vec<u8>,
-    outgoing: &mut Vec<u8>,
-) -> io::Result<usize> {
-    let room = plain.len() + (plain.len() / RECORD + 1) * OVERHEAD;
-    if encrypted.len() < room {
-        encrypted.resize(room, 0);
-    }
-    loop {
-        match side.process(incoming).state {
-            Ok(ConnectionState::WriteTraffic(mut traffic)) => {
-                return fit(encrypted, |room| traffic.encrypt(plain, room)).map_err(io::Error::other);
-            }
-            Ok(ConnectionState::EncodeTlsData(data)) => queue(data, outgoing),
-            Ok(ConnectionState::TransmitTlsData(transmit)) => transmit.done(),
-            Ok(_) => return Err(io::ErrorKind::BrokenPipe.into()),
-            Err(error) => return Err(io::Error::new(io::ErrorKind::InvalidData, error)),
-        }
-    }
-}
-
-/// After a failure: queues what rustls wants the peer to be told of it. Nothing else may be asked of
-/// `side` any more: it may hold places in a buffer that is gone.
-fn alert<S: Side>(side: &mut S, outgoing: &mut Vec<u8>) {
-    while side.wants_write() {
-        match side.process(&mut []).state {
-            Ok(ConnectionState::EncodeTlsData(data)) => queue(data, outgoing),
-            _ => return,
-        }
-    }
-}
-
-/// Queues close_notify, where the handshake is over.
-fn close<S: Side>(side: &mut S, incoming: &mut [u8], outgoing: &mut Vec<u8>) {
-    if let Ok(ConnectionState::WriteTraffic(mut traffic)) = side.process(incoming).state {
-        let mut alert = vec![0; ALERT];
-        // Without close_notify the end is as good: see the end of stream above.
-        let n = fit(&mut alert, |room| traffic.queue_close_notify(room)).unwrap_or(0);
-        outgoing.extend_from_slice(&alert[..n]);
-    }
-}
-
-/// Appends a handshake message or an alert to `outgoing`.
-fn queue<D>(mut data: EncodeTlsData<'_, D>, outgoing: &mut Vec<u8>) {
-    // Asked for room, it says how much; given as much, it cannot fail.
-    if let Err(EncodeError::InsufficientSize(needed)) = data.encode(&mut []) {
-        let before = outgoing.len();
-        outgoing.resize(before + needed.required_size, 0);
-        let written = data.encode(&mut outgoing[before..]).unwrap_or(0);
-        outgoing.truncate(before + written);
-    }
-}
-
-/// Writes into `room`, made larger when that is asked for.
-fn fit(
-    room: &mut Vec<u8>,
-    mut write: impl FnMut(&mut [u8]) -> Result<usize, EncryptError>,
-) -> Result<usize, EncryptError> {
-    match write(room) {
-        Err(EncryptError::InsufficientSize(needed)) => {
-            room.resize(needed.required_size, 0);
-            write(room)
-        }
-        answer => answer,
     }
 }
 
@@ -591,10 +384,6 @@ thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::default();
 }
 
-/// Most plaintext in a record (RFC 8446 5.1).
-const RECORD: usize = 16 << 10;
-/// More than a record adds to its plaintext: header, nonce, kind and tag.
-const OVERHEAD: usize = 48;
 /// The longest record on the wire (RFC 8446 5.2, RFC 5246 6.2.3), rounded up.
 const WIRE_RECORD: usize = 20 << 10;
 /// Room for the first record's plaintext before any ciphertext has been consumed.
@@ -603,5 +392,3 @@ const HEADROOM: usize = WIRE_RECORD;
 const MAX_INCOMPLETE: usize = (64 << 10) + 2 * WIRE_RECORD;
 /// Most plaintext encrypted at once; what the kernel does not take of it waits in the connection.
 const MOST: usize = 4 * RECORD;
-/// Room for a close_notify.
-const ALERT: usize = 64;

@@ -37,7 +37,7 @@ struct Arrivals {
 #[derive(Default)]
 struct Queue {
     released: VecDeque<Released>,
-    /// Threads that wait for one, the last first: so that the others may end.
+    /// Threads that wait for one; who came last is served first, so that the others may end.
     waiting: Vec<Arc<Waiter>>,
     is_closed: bool,
 }

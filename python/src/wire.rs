@@ -11,14 +11,15 @@ use linkspan::transport::{Socket, Transport};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{MsgFlags, recv};
 
-use crate::traffic::Count;
-
 use crate::baton::{self, Baton};
+use crate::deadline::LONG;
 use crate::sources::{Side, Source};
+use crate::traffic::Count;
 use crate::waiter::Then;
 
 /// A connection that any thread may read, write and close; whoever waits on it when it is closed wakes up.
 pub(crate) struct Wire {
+    /// `None` once it is closed. Never locked for longer than it takes to look.
     stream: Mutex<Option<Arc<Stream>>>,
     /// Whether what was written may wait inside, as in TLS.
     may_hold_back: bool,
@@ -31,9 +32,6 @@ pub(crate) struct Wire {
 
 /// More unread bytes than this are not told apart.
 const MAX_UNREAD_BYTES: usize = 16 << 10;
-
-/// How long a wait for ever lasts before signals are looked for.
-const SIGNAL_MILLIS: u128 = 1000;
 
 /// What is waited on outlives every lock, so a waiting reader keeps no writer out.
 struct Stream {
@@ -317,7 +315,7 @@ impl Stream {
                 flags |= PollFlags::POLLIN;
             }
         }
-        let millis = until.map_or(SIGNAL_MILLIS, |until| {
+        let millis = until.map_or(LONG.as_millis(), |until| {
             // The last of them is waited for whole.
             until.saturating_duration_since(Instant::now()).as_nanos().div_ceil(1_000_000)
         });

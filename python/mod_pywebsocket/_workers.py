@@ -14,9 +14,11 @@ class Workers:
         self._front = front
         self._serve = serve
         self._stack_bytes = stack_bytes
+        # Guards the two numbers.
         self._lock = threading.Lock()
         # Threads that wait, or are about to.
         self._idle = 0
+        # Threads that were ever started, for their names.
         self._count = 0
 
     def start(self):

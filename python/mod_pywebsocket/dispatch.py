@@ -33,6 +33,7 @@ _CLOSINGS = (
     (stream.InvalidUTF8Exception, (common.STATUS_INVALID_FRAME_PAYLOAD_DATA,)),
     (msgutil.ConnectionTerminatedException, ()),
 )
+# Guards `_loop` of every dispatcher: one of somebody else's class may not have run the constructor.
 _LOOP_LOCK = threading.Lock()
 
 

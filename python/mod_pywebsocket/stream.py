@@ -76,6 +76,8 @@ class StreamOptions:
         ``False`` and ``True`` for a server; the other way round for a client (RFC 6455 5.1).
     ``max_message_bytes``
         The longest message to receive; ``None`` is without limit.
+    ``close_timeout``
+        Seconds that the peer has to answer a close frame; ``None`` is for ever.
     """
 
     def __init__(self):
@@ -83,13 +85,10 @@ class StreamOptions:
         self.incoming_frame_filters = []
         self.outgoing_message_filters = []
         self.incoming_message_filters = []
-        # Off where a filter has made bytes of the text already.
         self.encode_text_message_to_utf8 = True
         self.mask_send = False
         self.unmask_receive = True
-        # The longest message to receive; None is without limit.
         self.max_message_bytes = None
-        # How long the peer has to answer a close frame, in seconds; None is for ever.
         self.close_timeout = None
 
 

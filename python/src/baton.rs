@@ -18,6 +18,11 @@
 //!
 //! Nothing here knows Python; [`crate::gil`] does. The main thread, a build without a GIL and a forked child
 //! have no part in it: there a wait is a `poll` of its own.
+//!
+//! **Locks.** There is one, of [`State`]; it guards that, the slots of [`crate::sources`] and each step of a
+//! [`Waiter`] that others take. Every thread may take it, with the GIL or without, and with locks of its own
+//! connection or front (a channel's `inbox` and `writing`, the front's queue): these come before it, never after.
+//! Nobody waits while holding it, for events, for the GIL, or for another lock.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -166,7 +171,8 @@ impl Baton {
     }
 
     /// Waits for news of one side of a source, and `then` for the turn too; `false` when the time was up
-    /// first. The baton is handed on meanwhile.
+    /// first. The baton is handed on meanwhile. Without the GIL; the caller keeps the source in the set, and
+    /// other threads away from this side of it.
     pub(crate) fn wait(
         &self,
         me: &Arc<Waiter>,
@@ -176,6 +182,7 @@ impl Baton {
         then: Then,
     ) -> bool {
         let mut state = self.lock();
+        // News are noted under the lock: none slip in between this look and the wait.
         if source.has_news(side) {
             if then == Then::Baton {
                 self.queue(state, me);
@@ -191,7 +198,7 @@ impl Baton {
         is_ready
     }
 
-    /// Waits for the turn, if it is not this thread's.
+    /// Waits for the turn, if it is not this thread's. Without the GIL.
     pub(crate) fn take(&self, me: &Arc<Waiter>) {
         if !self.is_held_by(me) {
             self.queue(self.lock(), me);
@@ -210,7 +217,8 @@ impl Baton {
         }
     }
 
-    /// Gives the baton to whoever is next; the watchdog polls when nobody is.
+    /// Gives the baton, if `me` has it, to whoever is next; the watchdog polls when nobody is. With the GIL or
+    /// without.
     pub(crate) fn pass_on(&self, me: &Arc<Waiter>) {
         let mut state = self.lock();
         let next = self.release(&mut state, me);

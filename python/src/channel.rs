@@ -41,12 +41,16 @@ const PIECE_BYTES: usize = 128 << 10;
 #[pyclass(frozen, weakref, module = "linkspan._linkspan")]
 pub(crate) struct Channel {
     wire: Wire,
+    /// Who has it reads, and keeps it while it waits for more.
     inbox: Mutex<Inbox>,
-    /// Who has it writes. What was posted, or the end of an offer, leaves before anything else.
+    /// Who has it writes, and keeps it until all has gone. What was posted, or the end of an offer, leaves before
+    /// anything else.
     writing: Mutex<VecDeque<u8>>,
     received: Traffic,
     sent: Traffic,
+    /// Taken behind `inbox`.
     ahead: Mutex<Ahead>,
+    /// See [`Channel::is_cut`].
     is_cut: AtomicBool,
     peer: Peer,
 }
@@ -301,9 +305,9 @@ impl Channel {
         self.sent.add(bytes);
     }
 
-    /// The next message, `str` or `bytes`, when the next frame is a whole one: masked, without reserved bits,
-    /// of at most `max_bytes` if that is a number. `None`, and the frame is left unread, when it is anything else or the stream
-    /// ends before it.
+    /// The next message, `str` or `bytes`, when the next frame is a whole one: masked, without reserved bits, of at
+    /// most `max_bytes` if that is a number. `None`, and the frame is left unread, when it is anything else or the
+    /// stream ends before it.
     ///
     /// Raises `ValueError` for a text that is not UTF-8 (at its first bad byte, perhaps before its
     /// end), `EOFError` when the stream ends inside, and `OSError`.

@@ -10,7 +10,8 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use crate::waiter::Waiter;
 
-/// A direction of a descriptor. Each has room for one thread that waits.
+/// A direction of a descriptor. Each has room for one thread that waits: a connection's own locks keep a second
+/// reader and a second writer from coming here.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Side {
     Reading,
@@ -19,9 +20,11 @@ pub(crate) enum Side {
 
 /// One descriptor of the set. What the system says of it once is remembered here.
 pub(crate) struct Source {
+    /// Its slot, and above that the slot's generation, so that a late event finds nobody else.
     key: u64,
     /// Whether one direction may have to wait for the other, as in TLS.
     is_mixed: bool,
+    /// Bits as below. Set under the baton's lock or by who attempts; cleared by the latter, before it does.
     news: AtomicU8,
 }
 
@@ -57,7 +60,7 @@ impl Side {
     }
 }
 
-/// The set itself, which needs no lock.
+/// The set itself: the kernel's, which needs no lock of ours.
 pub(crate) struct Set {
     epoll: Epoll,
     bell: EventFd,
@@ -99,7 +102,7 @@ impl Set {
     }
 }
 
-/// Who waits on which source.
+/// Who waits on which source; under the baton's lock.
 #[derive(Default)]
 pub(crate) struct Sources {
     slots: Vec<Slot>,
@@ -135,7 +138,7 @@ impl Sources {
         self.free.push(index);
     }
 
-    /// The one thread that waits on this side of the source.
+    /// The one thread that waits on this side of the source, which must be in the set: its slot is another's later.
     pub(crate) fn waiter(&mut self, source: &Source, side: Side) -> &mut Option<Arc<Waiter>> {
         let slot = &mut self.slots[index(source.key)];
         match side {

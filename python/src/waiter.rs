@@ -14,7 +14,15 @@ use crate::baton;
 
 /// A thread, as those see it who let it go on.
 ///
-/// Its fields are changed under the baton's lock or by the thread itself; others read them as hints.
+/// Its fields are changed under the baton's lock or by the thread itself; others read them as hints. What it waits
+/// for:
+///
+/// ```text
+///          begin: itself                  end: whoever brings it, or that it is late
+///   RUNS ───────────────────► WAITS ────────────────────────────────────────────────► IS_READY
+///    ▲                                                                                     │
+///    └────────────────────── go: who gives it the baton, or at once if it wants none ──────┘
+/// ```
 pub(crate) struct Waiter {
     pub(crate) id: u64,
     thread: Thread,

@@ -3,7 +3,7 @@
 
 Installs pywebsocket3 and picows from PyPI, and this source tree as a release build, in two environments of one Python
 under target/bench/python, and prints two tables in Markdown: what has something to reach, and all that was measured.
-With --write they also take the place of the old ones in README.md and bench/RESULTS.md.
+With --write they also take the place of the old ones in README.md, README.zh.md and bench/RESULTS.md.
 
 CPU is user and system time of the server process by the system's own account; it and p99 are medians of interleaved
 rounds. No hardware counters: user instructions are counted by callgrind in two runs of different length, of which the
@@ -269,6 +269,28 @@ def all_rows(measured):
                       for name in (THEIRS, OURS))
 
 
+# README.zh.md has the same rows; numbers and names need no translation.
+CHINESE = {
+    "ratio": "比值",
+    "to reach": "目标",
+    "1×1 125 B, user instructions a message": "1×1 125 B，每条消息的用户态指令数",
+    "64×1 125 B, CPU a message": "64×1 125 B，每条消息的 CPU 时间",
+    "64×1 125 B, p99": "64×1 125 B，p99 延迟",
+    "64×1 16 KiB, CPU a message": "64×1 16 KiB，每条消息的 CPU 时间",
+    "64×1 16 KiB, p99": "64×1 16 KiB，p99 延迟",
+    "16×1 1 MiB, CPU a message": "16×1 1 MiB，每条消息的 CPU 时间",
+    "connect + close, CPU": "连接加关闭，CPU 时间",
+    "CPU until it listens, 100 handler files": "开始监听前的 CPU 时间，100 个处理文件",
+    "memory of an idle connection": "一条空闲连接的内存",
+    "1×1 125 B, user instructions; beside picows on uvloop": "1×1 125 B，用户态指令数；与 uvloop 上的 picows 相比",
+    "none finished": "没有完成",
+}
+
+
+def in_chinese(rows):
+    return [[CHINESE.get(cell, cell) for cell in row] for row in rows]
+
+
 def markdown(rows):
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
@@ -291,7 +313,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=4)
     parser.add_argument("--only", default="", metavar="PATTERN", help="loads to measure, a regular expression")
-    parser.add_argument("--write", action="store_true", help="write the tables into README.md and bench/RESULTS.md")
+    parser.add_argument("--write", action="store_true", help="write the tables into the READMEs and bench/RESULTS.md")
     arguments = parser.parse_args()
     if arguments.write and arguments.only:
         parser.error("--write writes whole tables; leave --only out")
@@ -303,10 +325,12 @@ def main():
     peers, ours = install(arguments.python, arguments.ours)
     measured = measure_all(peers, ours, arguments.rounds, arguments.seconds, arguments.only)
     version = subprocess.run([ours, "-V"], capture_output=True, text=True, check=True).stdout.strip()
-    goals, all_figures = markdown(goal_rows(measured)), markdown(all_rows(measured))
+    rows = list(goal_rows(measured))
+    goals, all_figures = markdown(rows), markdown(all_rows(measured))
     print(f"{version}, {', '.join(PEERS)}\n\n{goals}\n\n{all_figures}")
     if arguments.write:
         replace(ROOT / "README.md", goals)
+        replace(ROOT / "README.zh.md", markdown(in_chinese(rows)))
         replace(ROOT / "bench/RESULTS.md",
                 f"{version}; {', '.join(PEERS)}.\n\n{goals}\n\nAll figures:\n\n{all_figures}")
     return 0

@@ -28,6 +28,17 @@ def code(request):
     return block
 
 
+def test_both_have_the_same_sections_links_and_figures():
+    english, chinese = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "README.zh.md"))
+
+    def facts(text):
+        table = text.partition("<!-- bench/python.py: begin -->")[2].partition("<!-- bench/python.py: end -->")[0]
+        figures = [[cell.strip() for cell in row.split("|")[2:]] for row in table.strip().split("\n")[1:]]
+        return len(re.findall(r"^## ", text, re.M)), re.findall(r"\]\(([^)]*)\)", text), figures
+
+    assert facts(chinese) == facts(english)
+
+
 @pytest.fixture(scope="session")
 def flags(tmp_path_factory):
     """What pkg-config says of the library, installed from build/."""

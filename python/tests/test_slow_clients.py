@@ -127,8 +127,13 @@ def test_a_head_has_a_size(start):
     before = resident_bytes(server)
     with server.connect() as client:
         client.send(b'GET /echo HTTP/1.1\r\n')
-        for _ in range(1000):
-            client.send(b'X: ' + b'y' * 65533)
+        sent = 0
+        with contextlib.suppress(OSError):
+            # Nobody reads all of it.
+            while sent < 1000:
+                client.send(b'X: ' + b'y' * 65533)
+                sent += 1
+        assert sent < 1000
         assert client.read_head().startswith(b'HTTP/1.1 431 ')
     assert resident_bytes(server) - before < 8 << 20
 

@@ -34,8 +34,8 @@ pub(super) enum Stage {
     Bytes,
     /// Of a proxy's header; then the connection is what its listener, and the time since it came, make of it.
     Proxied { options: Arc<ListenOptions>, since: Time },
-    /// Nobody's: a head was refused, and its answer leaves.
-    Refused,
+    /// Nobody's: a head was refused, and its answer leaves. So many bytes have come since.
+    Refused(usize),
 }
 
 impl Raw {
@@ -94,7 +94,7 @@ impl Raw {
             Stage::Head(_) | Stage::Proxied { .. } => ReadyState::Connecting,
             Stage::Bytes if self.is_finished => ReadyState::Closing,
             Stage::Bytes => ReadyState::Open,
-            Stage::Refused => ReadyState::Closing,
+            Stage::Refused(_) => ReadyState::Closing,
         }
     }
 }

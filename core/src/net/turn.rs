@@ -10,7 +10,7 @@ use super::inner::Inner;
 use super::logging::{log_close, log_error, log_open, log_refused};
 use super::raw::Stage;
 use crate::error::Error;
-use crate::protocol::handshake::{Reject, write_reject};
+use crate::protocol::handshake::{MAX_REFUSED_BYTES, Reject, write_reject};
 use crate::protocol::{CloseCode, CloseInfo, Event, Input, Payload, Pool, Shutdown, Side};
 
 /// Bytes that one connection may read before the others have their turn.
@@ -176,7 +176,8 @@ impl Turn<'_> {
 
     fn pump_raw(&mut self, mut bytes: &mut [u8]) {
         let (id, now) = (self.id, self.inner.now);
-        while let Some(Connection { mode: Mode::Raw(raw), unread, is_announced, .. }) = self.inner.find(id) {
+        while let Some(connection) = self.inner.find(id) {
+            let Connection { mode: Mode::Raw(raw), unread, is_announced, is_broken, .. } = connection else { break };
             if raw.is_paused {
                 if !bytes.is_empty() {
                     *unread = Some(Box::from(&*bytes));
@@ -186,8 +187,13 @@ impl Turn<'_> {
             if bytes.is_empty() {
                 return;
             }
-            match &raw.stage {
-                Stage::Refused | Stage::Proxied { .. } => return,
+            match &mut raw.stage {
+                Stage::Refused(discarded) => {
+                    *discarded += bytes.len();
+                    *is_broken |= *discarded > MAX_REFUSED_BYTES;
+                    return;
+                }
+                Stage::Proxied { .. } => return,
                 Stage::Bytes => {
                     self.handler.on_bytes(&mut Context { inner: self.inner, rest: &[] }, id, bytes);
                     return;
@@ -203,7 +209,7 @@ impl Turn<'_> {
                         }
                     }
                     Err(fault) => {
-                        raw.stage = Stage::Refused;
+                        raw.stage = Stage::Refused(0);
                         let mut answer = Vec::new();
                         let _ = write_reject(&Reject::fault(&fault), false, &mut answer);
                         raw.outbox.append(|gather| gather.extend_from_slice(&answer));

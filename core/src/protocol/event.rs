@@ -167,9 +167,9 @@ impl<'b> Input<'b> {
         Some(taken)
     }
 
-    /// Drops what is left.
-    pub(crate) fn discard(&mut self) {
-        self.rest = &mut [];
+    /// Drops what is left: how many bytes.
+    pub(crate) fn discard(&mut self) -> usize {
+        std::mem::take(&mut self.rest).len()
     }
 
     pub(crate) fn buffer(&mut self) -> Vec<u8> {

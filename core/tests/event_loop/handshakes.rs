@@ -1,12 +1,14 @@
 //! Requests as the handler answers them, plain HTTP among them.
 
+use std::sync::Arc;
+
 use linkspan::Error;
-use linkspan::net::Decision;
+use linkspan::net::{Decision, Heads, ListenOptions};
 use linkspan::protocol::Config;
 use linkspan::protocol::handshake::{Accept, Reject};
 
 use crate::common::running::{Log, Peer, REQUEST, Running, Told, echo};
-use crate::{deferring, id_of, listen};
+use crate::{deferring, id_of, listen, listen_with};
 
 #[test]
 fn plain_http_gets_an_answer_and_the_end() {
@@ -112,6 +114,23 @@ fn a_deferred_request_notices_that_its_client_has_left() {
     running.ask(|_| ());
     running.remote.reject(id, Reject::text(200, "here")).unwrap();
     assert!(String::from_utf8(half.read_to_end()).unwrap().ends_with("here\n"));
+}
+
+#[test]
+fn a_refused_peer_that_goes_on_sending_is_cut_off() {
+    use std::io::Write as _;
+    let running = Running::new();
+    for heads in [Heads::Parsed, Heads::Raw] {
+        // Far longer than the test waits.
+        let config = Arc::new(Config { close_timeout: 600_000, ..Config::default() });
+        let options = ListenOptions { config, heads, ..ListenOptions::default() };
+        let address = listen_with(&running, options, Told::new(&Log::default()));
+        let mut peer = Peer::connect(address);
+        peer.write(b"GET / HTTP/1.1\r\nX: ");
+        // What the kernel keeps on the way is a few of these.
+        let sent = (0..64).take_while(|_| peer.stream.write_all(&[b'x'; 1 << 20]).is_ok()).count();
+        assert!(sent < 32, "{heads:?}: {sent} MiB");
+    }
 }
 
 #[test]

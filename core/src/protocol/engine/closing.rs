@@ -5,6 +5,7 @@ use super::super::config::CloseReply;
 use super::super::event::{Event, Input};
 use super::super::fault::{Fault, Misuse};
 use super::super::frame::OpCode;
+use super::super::handshake::MAX_REFUSED_BYTES;
 use super::super::time::{Kind, Time};
 use super::{Engine, Phase, Role, Shutdown};
 
@@ -20,6 +21,8 @@ pub(super) struct Closing {
     untold_request: bool,
     /// Bytes that waited to leave when the close's deadline was last looked at.
     waited: usize,
+    /// Bytes that have come since.
+    discarded: usize,
 }
 
 /// A close frame has no more bytes than this: what waits beyond is messages.
@@ -113,7 +116,8 @@ impl Engine {
         info.unsent_bytes += self.closing.as_ref().map_or(0, |closing| closing.info.unsent_bytes);
         let was_open = self.was_open();
         let waited = self.outbox.len();
-        self.closing = Some(Box::new(Closing { info, was_open, is_answered: true, untold_request: false, waited }));
+        self.closing =
+            Some(Box::new(Closing { info, was_open, is_answered: true, untold_request: false, waited, discarded: 0 }));
         self.enter(phase, now);
     }
 
@@ -170,11 +174,13 @@ impl Engine {
 
     /// Discards what still comes; tells `Closed` once everything has left.
     pub(super) fn next_closing<'b>(&mut self, now: Time, input: &mut Input<'b>) -> Option<Event<'b>> {
-        input.discard();
+        let discarded = input.discard();
+        let closing = self.closing.as_mut()?;
+        closing.discarded += discarded;
+        self.end_of_input |= !closing.was_open && closing.discarded > MAX_REFUSED_BYTES;
         if self.phase == Phase::Closed {
             return None;
         }
-        let closing = self.closing.as_mut()?;
         if std::mem::take(&mut closing.untold_request) {
             return Some(Event::CloseRequested);
         }

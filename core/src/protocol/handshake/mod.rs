@@ -20,6 +20,10 @@ pub use self::uri::Uri;
 
 use super::deflate::Parameters;
 
+/// What a peer may still send that was refused, in bytes: the rest of its request, while our answer is on its way.
+/// Who sends more is cut off, whatever of the time for the close is left.
+pub(crate) const MAX_REFUSED_BYTES: usize = 1 << 20;
+
 /// What both ends agreed to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Agreed {

@@ -85,6 +85,12 @@ pub(crate) fn with<T>(work: impl FnOnce(&'static Baton, &Arc<Waiter>) -> T) -> O
     })?
 }
 
+/// Makes it, where it is not there yet, before anybody waits; with the GIL, as [`native_thread`](crate::native_thread)
+/// asks of who starts a thread.
+pub(crate) fn prepare() {
+    with(|_, _| ());
+}
+
 /// From now on every thread waits by itself. For good, and for all threads.
 pub(crate) fn turn_off() {
     IS_OFF.store(true, Ordering::Relaxed);

@@ -18,6 +18,7 @@ use pyo3::sync::MutexExt;
 use pyo3::types::{IntoPyDict, PyBytes, PyString};
 
 use crate::ahead::Ahead;
+use crate::baton;
 use crate::buffers::{self, Payload};
 use crate::errors;
 use crate::gil;
@@ -204,6 +205,7 @@ impl Channel {
     #[new]
     #[pyo3(signature = (fd, tls = None))]
     fn adopt(fd: i32, tls: Option<&ServerTls>) -> PyResult<Channel> {
+        baton::prepare();
         let socket = Socket::try_from(buffers::duplicate(fd).map_err(errors::io)?).map_err(errors::io)?;
         let transport = match tls {
             Some(tls) => Transport::tls_server(socket, tls.shared()).map_err(errors::linkspan)?,

@@ -4,13 +4,12 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
 use linkspan::Error;
 use linkspan::net::{ConnectionId, Context, EventLoop, Handler, Heads, ListenOptions, Listener, Released, Remote};
 use linkspan::protocol::Config;
-use nix::sys::signal::SigSet;
 use pyo3::prelude::*;
 
 use crate::baton;
@@ -18,6 +17,7 @@ use crate::buffers;
 use crate::channel::Channel;
 use crate::errors;
 use crate::gil;
+use crate::native_thread;
 use crate::tls::ServerTls;
 use crate::waiter::{Then, Waiter};
 
@@ -112,6 +112,7 @@ impl Front {
     #[new]
     #[pyo3(signature = (listeners, tls = None, max_head_bytes = 256 << 10, head_seconds = 30.0))]
     fn new(listeners: Vec<i32>, tls: Option<&ServerTls>, max_head_bytes: usize, head_seconds: f64) -> PyResult<Front> {
+        baton::prepare();
         let mut event_loop = EventLoop::new().map_err(errors::linkspan)?;
         let arrivals = Arc::new(Arrivals::default());
         let config = Config { max_head_bytes, handshake_timeout: (head_seconds * 1000.0) as u64, ..Config::default() };
@@ -173,9 +174,7 @@ impl Drop for Front {
 }
 
 fn spawn(mut event_loop: EventLoop, arrivals: Arc<Arrivals>) -> io::Result<JoinHandle<()>> {
-    thread::Builder::new().name("linkspan-front".into()).spawn(move || {
-        // Signals are Python's, in its main thread.
-        let _ = SigSet::all().thread_block();
+    native_thread::spawn(Builder::new().name("linkspan-front".into()), move || {
         let ended: Result<(), Error> = event_loop.run();
         drop(event_loop);
         drop(ended);

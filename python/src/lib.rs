@@ -12,6 +12,7 @@ mod frame;
 mod front;
 mod gil;
 mod inbox;
+mod native_thread;
 mod raw_stream;
 mod sources;
 mod tls;

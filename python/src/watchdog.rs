@@ -8,9 +8,8 @@ use std::sync::{Arc, OnceLock};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::SigSet;
-
 use crate::baton::{self, Baton, Guard, State};
+use crate::native_thread;
 use crate::waiter::Waiter;
 
 /// How long a thread may keep the baton while others may be ready, and half of what it does at most.
@@ -34,9 +33,8 @@ pub(crate) enum Duty {
 
 /// Starts the thread; it waits for the baton to be there.
 pub(crate) fn start() -> io::Result<()> {
-    let thread = thread::Builder::new().name("linkspan-baton".into()).stack_size(STACK_BYTES).spawn(|| {
-        // Signals are Python's, in its main thread.
-        let _ = SigSet::all().thread_block();
+    let builder = thread::Builder::new().name("linkspan-baton".into()).stack_size(STACK_BYTES);
+    let thread = native_thread::spawn(builder, || {
         if let Some(baton) = Baton::wait_for_start() {
             watch(baton);
         }

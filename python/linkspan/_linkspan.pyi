@@ -1,3 +1,4 @@
+from asyncio import AbstractEventLoop
 from os import PathLike
 from typing import Any, Union, final
 
@@ -7,13 +8,14 @@ _Path = Union[str, PathLike[str]]
 _Frame = tuple[int, bytes, bool, int, bytes | None]
 
 __all__ = [
+    'Arrival',
+    'Arrivals',
     'Channel',
     'Dial',
     'Front',
     'RawStream',
     'ServerTls',
     'Utf8',
-    'Watch',
     'WebSocket',
     '__version__',
     'frame_bytes',
@@ -88,16 +90,14 @@ class Channel:
         """Whether a text was refused before all of its frame had come."""
     def send_frame(self, message: str | _Bytes, first: int) -> None:
         """Sends one unmasked frame: `first` is its first byte."""
-    def poll_frame(self, max_bytes: int, utf8: Utf8 | None, continues: bool, reads: bool) -> bool:
-        """Whether the next frame can be received without waiting; with `reads`, what has come is read first."""
+    def read_now(self, length: int) -> bytes | None:
+        """As `read`, of what has come; `None` when that is nothing."""
     def post(self, data: _Bytes) -> bool:
         """Sends what of `data` goes without waiting; whether there is a rest, which `flush` sends."""
     def post_frame(self, message: str | _Bytes, first: int) -> bool:
         """As `post`, with the arguments of `send_frame`."""
     def flush(self) -> bool:
         """Sends what goes now of what was posted; whether something is left."""
-    def watch(self) -> Watch:
-        """The descriptor, for a loop of events."""
     def recv(self, length: int, flags: int = 0) -> bytes: ...
     def send(self, data: _Bytes) -> int: ...
     def sendall(self, data: _Bytes) -> None: ...
@@ -112,10 +112,34 @@ class Channel:
     def gettimeout(self) -> float | None: ...
 
 @final
-class Watch:
-    """The descriptor of a connection; it stays open as long as this object lives."""
+class Arrivals:
+    """The connections that the handlers of one asyncio loop wait on; for the loop's thread."""
 
-    def fileno(self) -> int: ...
+    def __new__(cls, asyncio: AbstractEventLoop) -> Arrivals: ...
+    def fileno(self) -> int:
+        """A descriptor: readable when `go_on` has something to do."""
+    def add(self, channel: Channel) -> Arrival: ...
+    def go_on(self) -> None:
+        """Lets everybody go on for whom something has come."""
+
+@final
+class Arrival:
+    """The next frame of a connection, for one task at a time; awaited, it is its own future."""
+
+    _asyncio_future_blocking: bool
+
+    def frame(self, max_bytes: int | None, utf8: Utf8 | None, continues: bool) -> Arrival:
+        """Awaited, it waits until `receive_frame` with these arguments would not wait, or until `end`."""
+    def __await__(self) -> Arrival: ...
+    def __next__(self) -> Arrival: ...
+    def end(self) -> None:
+        """Ends every wait."""
+    def fileno(self) -> int:
+        """The descriptor of the connection, open until the end."""
+    def get_loop(self) -> AbstractEventLoop: ...
+    def add_done_callback(self, function: Any, *, context: Any = None) -> None: ...
+    def cancel(self, msg: Any = None) -> bool: ...
+    def result(self) -> None: ...
 
 @final
 class Front:

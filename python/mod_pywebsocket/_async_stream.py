@@ -6,15 +6,18 @@ stream, until the kernel has taken it.
 """
 
 import asyncio
+from asyncio import _get_running_loop
 from collections.abc import Awaitable
 
 from mod_pywebsocket import common
 from mod_pywebsocket._connection import _StandaloneConnection
 from mod_pywebsocket._stream_exceptions import ConnectionTerminatedException
-from mod_pywebsocket.stream import Stream
+from mod_pywebsocket.stream import _BINARY, _TEXT, Stream
 
-# So often may a task receive and send without waiting before the others have their turn.
+# So often may a task send without waiting before the others have their turn.
 _TURN = 64
+# Whoever receives a message for which no hook is called.
+_SOMEBODY = object()
 
 
 class AsyncStream(Stream):
@@ -28,18 +31,19 @@ class AsyncStream(Stream):
 
         Raises ``TypeError`` for a connection that is not our own server's.
         """
-        self.__dict__.update(stream.__dict__)
-        self._has_ended = False
-        connection = stream._request.connection
+        # Not by way of `__dict__`: Python would be slower to find these for each message.
+        for name, value in vars(stream).items():
+            setattr(self, name, value)
+        # The server's own, and None after the end.
+        self._connection = connection = stream._request.connection
         self._channel = getattr(connection, '_channel', None)
         self._check_open()
         self._loop = loop.asyncio
-        self._watch = self._channel.watch()
-        self._is_secure = stream._request.is_https()
-        connection.__dict__.update(read=self._read_raw, write=self._write_raw)
-        # The future of who waits for bytes; whether the loop watches for them.
-        self._reading = None
-        self._is_watching = False
+        self._arrival = loop.arrivals.add(self._channel)
+        self._await_frame = self._arrival.frame
+        self._take_message = self._channel.receive_message
+        self._post_frame = self._channel.post_frame
+        connection._replace(self._read_raw, self._write_raw)
         # The task that receives, and futures of those that wait until it stops.
         self._receiver = None
         self._closers = []
@@ -52,30 +56,55 @@ class AsyncStream(Stream):
 
     def receive_message(self):
         """As :meth:`Stream.receive_message`. ``RuntimeError`` while another task receives."""
-        return self._on_loop(self._receive())
+        coroutine = self._receive()
+        return coroutine if _get_running_loop() is self._loop else self._elsewhere(coroutine)
 
     def send_message(self, message, end=True, binary=False):
         """As :meth:`Stream.send_message`."""
-        return self._on_loop(self._send(message, end, binary))
+        coroutine = self._send(message, end, binary)
+        return coroutine if _get_running_loop() is self._loop else self._elsewhere(coroutine)
 
     def send_ping(self, body, binary=False):
         """As :meth:`Stream.send_ping`."""
-        return self._on_loop(self._ping(body, binary))
+        coroutine = self._ping(body, binary)
+        return coroutine if _get_running_loop() is self._loop else self._elsewhere(coroutine)
 
     def close_connection(self, code=common.STATUS_NORMAL_CLOSURE, reason='', wait_response=True):
         """As :meth:`Stream.close_connection`; the answer may come to another task that receives."""
-        return self._on_loop(self._close(code, reason, wait_response))
+        coroutine = self._close(code, reason, wait_response)
+        return coroutine if _get_running_loop() is self._loop else self._elsewhere(coroutine)
 
-    def _on_loop(self, coroutine):
-        running = asyncio._get_running_loop()
-        if running is self._loop:
-            return coroutine
+    def _elsewhere(self, coroutine):
         outcome = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
-        return outcome.result() if running is None else asyncio.wrap_future(outcome)
+        return outcome.result() if _get_running_loop() is None else asyncio.wrap_future(outcome)
 
     # Receiving.
 
     async def _receive(self):
+        request, options = self._request, self._options
+        connection = self._connection
+        # As in Stream, an ordinary message takes fewer steps.
+        if (request.connection is connection and connection._channel is self._channel and self._receiver is None
+                and self._fragmented_opcode is None and not request.client_terminated and options.unmask_receive
+                and not options.incoming_frame_filters and not options.incoming_message_filters):
+            self._receiver = _SOMEBODY
+            try:
+                await self._await_frame(self._max_message_bytes, self._utf8 or self._text_check(), False)
+                # The connection may have ended meanwhile.
+                if self._connection is connection:
+                    message = self._take_message(self._max_message_bytes)
+                    if message is not None:
+                        self._original_opcode = _BINARY if type(message) is bytes else _TEXT
+                        return message
+            except (ValueError, OSError, EOFError) as e:
+                self._refuse_message(e)
+            finally:
+                self._receiver = None
+                if self._closers:
+                    self._let_closers_go()
+        return await self._receive_any()
+
+    async def _receive_any(self):
         self._check_receivable()
         task, outer = asyncio.current_task(), self._receiver
         # What a hook inside of a receive does is the same task's.
@@ -104,68 +133,60 @@ class AsyncStream(Stream):
                     await _value(self._process_pong_message(message))
         finally:
             self._receiver = outer
-            while self._closers and outer is None:
-                closer = self._closers.pop()
-                if not closer.done():
-                    closer.set_result(None)
+            if outer is None and self._closers:
+                self._let_closers_go()
+
+    def _let_closers_go(self):
+        closers, self._closers = self._closers, []
+        for closer in closers:
+            if not closer.done():
+                closer.set_result(None)
 
     async def _frame(self):
         """Waits until the next frame can be taken without waiting."""
-        reads = False
-        while True:
-            self._check_open()
-            try:
-                is_ready = self._channel.poll_frame(
-                    self._room(), self._text_check(), self._fragmented_opcode == common.OPCODE_TEXT, reads)
-                if reads and self._is_secure and self._channel.flush():
-                    # TLS itself has something to say to what came.
-                    self._watch_writable()
-            except OSError as e:
-                raise ConnectionTerminatedException('receiving failed: %s' % e)
-            if is_ready:
-                return await self._take_turns()
-            await self._readable()
-            reads = True
-
-    async def _readable(self):
-        if not self._is_watching:
-            self._loop.add_reader(self._watch.fileno(), self._on_readable)
-            self._is_watching = True
-        self._credit = _TURN
-        self._reading = self._loop.create_future()
+        self._check_open()
         try:
-            await self._reading
-        finally:
-            self._reading = None
-
-    def _on_readable(self):
-        if self._reading is None:
-            # Nobody receives: the bytes wait in the kernel.
-            self._loop.remove_reader(self._watch.fileno())
-            self._is_watching = False
-        elif not self._reading.done():
-            self._reading.set_result(None)
-
-    async def _take_turns(self):
-        self._credit -= 1
-        if self._credit == 0:
-            self._credit = _TURN
-            await asyncio.sleep(0)
+            await self._arrival.frame(self._room(), self._text_check(), self._fragmented_opcode == common.OPCODE_TEXT)
+            self._check_open()
+            if self._request.is_https() and self._channel.flush():
+                # TLS itself has something to say to what came.
+                self._watch_writable()
+        except OSError as e:
+            raise ConnectionTerminatedException('receiving failed: %s' % e)
 
     # Sending.
 
     async def _send(self, message, end, binary):
+        connection, options = self._connection, self._options
+        # As above.
+        if (self._request.connection is connection and connection._channel is self._channel and end
+                and not self._is_unsent and type(message) is (bytes if binary else str)
+                and not self._request.server_terminated and self._writer._open is None and not options.mask_send
+                and not options.outgoing_message_filters and not options.outgoing_frame_filters):
+            try:
+                has_rest = self._post_frame(message, 0x82 if binary else 0x81)
+            except Exception as e:
+                self._refuse_sending(e)
+            if has_rest:
+                self._watch_writable()
+            elif self._credit > 0:
+                self._credit -= 1
+                return
+        else:
+            await self._send_any(message, end, binary)
+        await self._sent()
+
+    async def _send_any(self, message, end, binary):
         self._check_open()
         self._check_sendable(message, binary)
         while self._is_unsent:
             await self._sent()
             self._check_sendable(message, binary)
         if end and self._is_plain_sender() and isinstance(message, bytes if binary else str):
-            if self._send_plain_message(self._channel.post_frame, message, binary):
+            if self._send_plain_message(self._post_frame, message, binary):
                 self._watch_writable()
         else:
             self._write(self._build_message(message, end, binary))
-        await self._sent()
 
     async def _ping(self, body, binary):
         Stream.send_ping(self, body, binary)
@@ -175,7 +196,7 @@ class AsyncStream(Stream):
         if not self._send_close(code, reason, wait_response):
             await self._sent()
             return
-        seconds = self._options.close_timeout
+        seconds = self._close_timeout
         # Whoever waits for the peer then sees the end of the connection.
         end = self._loop.call_later(seconds, self._channel.shutdown, 2) if seconds else None
         try:
@@ -198,16 +219,20 @@ class AsyncStream(Stream):
     async def _sent(self):
         """Waits until the kernel has all that was sent."""
         if not self._is_unsent:
-            return await self._take_turns()
+            self._credit -= 1
+            if self._credit < 0:
+                self._credit = _TURN
+                await asyncio.sleep(0)
+            return
         self._credit = _TURN
         sender = self._loop.create_future()
         self._senders.append(sender)
         await sender
 
     def _watch_writable(self):
-        if not self._is_unsent and not self._has_ended:
+        if not self._is_unsent and self._connection is not None:
             self._is_unsent = True
-            self._loop.add_writer(self._watch.fileno(), self._on_writable)
+            self._loop.add_writer(self._arrival.fileno(), self._on_writable)
 
     def _on_writable(self):
         failure = None
@@ -221,7 +246,7 @@ class AsyncStream(Stream):
 
     def _let_senders_go(self, failure):
         self._is_unsent = False
-        self._loop.remove_writer(self._watch.fileno())
+        self._loop.remove_writer(self._arrival.fileno())
         senders, self._senders = self._senders, []
         for sender in senders:
             if sender.done():
@@ -242,15 +267,15 @@ class AsyncStream(Stream):
         if type(connection) is not _StandaloneConnection or connection._channel is not self._channel or not self._channel:
             raise TypeError('an async handler needs the connection of our own server with its own methods: '
                             'use a handler without async')
-        if self._has_ended:
+        if self._connection is None:
             raise ConnectionTerminatedException('the handler of this connection has returned')
 
     def _read_raw(self, length):
         """``connection.read``: what has come. It cannot wait here, and raises ``BlockingIOError`` instead."""
-        channel = self._channel
-        if not channel.peek() and not channel.poll_frame(0, None, False, True) and not channel.peek():
+        data = self._channel.read_now(length)
+        if data is None:
             raise BlockingIOError('nothing has come, and connection.read cannot wait in an async handler')
-        return channel.read(length)
+        return data
 
     def _write_raw(self, data):
         """``connection.write``: sends what goes now, and the rest later; not while there is a rest."""
@@ -269,7 +294,7 @@ class AsyncStream(Stream):
     def _post(self, data):
         if not self._channel.post(data):
             return
-        if asyncio._get_running_loop() is self._loop:
+        if _get_running_loop() is self._loop:
             self._watch_writable()
         else:
             self._loop.call_soon_threadsafe(self._watch_writable)
@@ -282,12 +307,9 @@ class AsyncStream(Stream):
             # The peer is gone.
             pass
         finally:
-            self._has_ended = True
-            self._loop.remove_reader(self._watch.fileno())
+            self._connection = None
             self._let_senders_go(ConnectionTerminatedException('the handler of this connection has returned'))
-            if self._reading is not None and not self._reading.done():
-                self._reading.set_result(None)
-            self._watch = None
+            self._arrival.end()
 
 
 async def _value(result):

@@ -40,6 +40,12 @@ class _StandaloneConnection:
             keep('_receive', None)
             keep('_send', None)
 
+    def _replace(self, read, write):
+        """As if by a handler, but a stream may go on to use the native connection."""
+        keep = super().__setattr__
+        keep('read', read)
+        keep('write', write)
+
     def get_local_addr(self):
         """``(host, port)`` as the server was told to listen on."""
         server = self._request_handler.server

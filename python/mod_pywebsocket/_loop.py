@@ -5,12 +5,17 @@ import logging
 import threading
 from concurrent.futures import Future
 
+from linkspan._linkspan import Arrivals
+
 
 class Loop:
     """An asyncio loop on a daemon thread of its own."""
 
     def __init__(self):
         self.asyncio = asyncio.new_event_loop()
+        # The connections that handlers receive from: the loop is told of all of them at once.
+        self.arrivals = Arrivals(self.asyncio)
+        self.asyncio.add_reader(self.arrivals.fileno(), self.arrivals.go_on)
         self._logger = logging.getLogger(__name__)
         self._tasks = set()
         self._is_ending = False

@@ -112,9 +112,9 @@ class Stream:
         self._sent_parts = 0
         request.client_terminated = False
         request.server_terminated = False
-        if not hasattr(options, 'max_message_bytes'):
-            # Somebody's own options.
-            options.max_message_bytes = None
+        # What somebody's own options need not have.
+        self._max_message_bytes = getattr(options, 'max_message_bytes', None)
+        self._close_timeout = getattr(options, 'close_timeout', None)
         self._writer = FragmentedFrameBuilder(
             options.mask_send, options.outgoing_frame_filters, options.encode_text_message_to_utf8)
         # Bodies of pings without a pong yet.
@@ -225,21 +225,25 @@ class Stream:
         """The next message if it is an ordinary one; ``None``, and it waits, for anything else."""
         try:
             # Between messages all of the limit is left.
-            message = receive(self._options.max_message_bytes)
-        except ValueError as e:
-            self._is_cut = self._native_channel().is_cut()
-            raise InvalidUTF8Exception(e)
-        except (OSError, EOFError) as e:
-            raise ConnectionTerminatedException('receiving failed: %s' % e)
+            message = receive(self._max_message_bytes)
+        except (ValueError, OSError, EOFError) as e:
+            self._refuse_message(e)
         if type(message) is bytes:
             self._original_opcode = _BINARY
         elif message is not None:
             self._original_opcode = _TEXT
         return message
 
+    def _refuse_message(self, error):
+        """Raises what an ordinary message comes to that native code could not give."""
+        if isinstance(error, ValueError):
+            self._is_cut = self._native_channel().is_cut()
+            raise InvalidUTF8Exception(error)
+        raise ConnectionTerminatedException('receiving failed: %s' % error)
+
     def _room(self):
         """How many bytes the message that is being received may still bring."""
-        limit = self._options.max_message_bytes
+        limit = self._max_message_bytes
         return _NO_LIMIT if limit is None else max(limit - self._received_bytes, 0)
 
     def _next_frame(self, channel):
@@ -479,11 +483,15 @@ class Stream:
     def _send_plain_message(self, send_frame, message, binary):
         try:
             return send_frame(message, 0x82 if binary else 0x81)
-        except UnicodeEncodeError as e:
-            raise BadOperationException(e)
         except Exception as e:
-            self._prepend_peer(e)
-            raise
+            self._refuse_sending(e)
+
+    def _refuse_sending(self, error):
+        """Raises what an ordinary message comes to that could not be sent."""
+        if isinstance(error, UnicodeEncodeError):
+            raise BadOperationException(error)
+        self._prepend_peer(error)
+        raise error
 
     def send_ping(self, body, binary=False):
         """Sends a ping of at most 125 bytes; a ``str`` is encoded unless ``binary``."""
@@ -536,7 +544,7 @@ class Stream:
 
     def _start_waiting(self):
         """From now on the peer has ``close_timeout`` seconds; the connection's timeout until now."""
-        seconds = getattr(self._options, 'close_timeout', None)
+        seconds = self._close_timeout
         raw = getattr(getattr(self._request, '_request_handler', None), 'connection', None)
         if not seconds or not hasattr(raw, 'settimeout'):
             return None

@@ -23,13 +23,13 @@ struct Extent {
 
 impl Ahead {
     /// Whether the frame at the front of `bytes` can be received without waiting for more: all of it is there,
-    /// or enough to refuse it. `text` is what a fragment of a text continues, `None` when texts are not to be
+    /// or enough to refuse it. `text` gives what a fragment of a text continues, `None` when texts are not to be
     /// looked into.
     pub(crate) fn is_ready(
         &mut self,
         bytes: &[u8],
         max_bytes: u64,
-        text: Option<&utf8::Utf8>,
+        text: Option<impl FnOnce() -> utf8::Utf8>,
         continues: bool,
     ) -> bool {
         let Some(Extent { first, key, size, length }) = extent(bytes) else { return false };
@@ -46,7 +46,7 @@ impl Ahead {
         let (Some(text), true) = (text, first & 0x7f == opcode) else { return false };
         if self.checked == 0 || self.checked > held.len() {
             self.checked = 0;
-            self.text = text.clone();
+            self.text = text();
         }
         let mut piece = held[self.checked..].to_vec();
         mask::apply(mask::rotate(key, self.checked), &mut piece);

@@ -61,7 +61,7 @@ pub(crate) struct State {
     pub(crate) ready: VecDeque<Arc<Waiter>>,
     /// The id of the thread that waits for the events of all.
     pub(crate) poller: Option<u64>,
-    sources: Sources,
+    sources: Sources<Arc<Waiter>>,
     /// Those who do not wait for ever, by the moment and their id.
     deadlines: BTreeMap<(Instant, u64), Arc<Waiter>>,
     pub(crate) duty: Duty,

@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice};
 use std::mem;
 use std::net::{Shutdown, SocketAddr};
-use std::os::fd::IntoRawFd;
+use std::os::fd::{BorrowedFd, IntoRawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use linkspan::protocol::frame::{Header, MAX_HEADER_BYTES, OpCode};
@@ -23,13 +23,12 @@ use crate::buffers::{self, Payload};
 use crate::errors;
 use crate::gil;
 use crate::inbox::Inbox;
-use crate::sources::Side;
+use crate::sources::{Side, Source};
 use crate::tls::ServerTls;
 use crate::traffic::Traffic;
 use crate::utf8::Utf8;
 use crate::waiter::Then;
-use crate::watch::Watch;
-use crate::wire::Wire;
+use crate::wire::{Watched, Wire};
 
 /// Longer writes let other threads run meanwhile.
 const SHORT_WRITE_BYTES: usize = 64 << 10;
@@ -199,6 +198,48 @@ impl Channel {
     }
 }
 
+/// For a loop of events, which never waits here.
+impl Channel {
+    /// See [`Wire::watch`].
+    pub(crate) fn watch(
+        &self,
+        place: impl FnOnce(BorrowedFd<'_>, bool) -> io::Result<Arc<Source>>,
+    ) -> io::Result<Watched> {
+        self.wire.watch(place)
+    }
+
+    /// Whether the next frame can be received without waiting: all of it has come, or enough of it to refuse
+    /// it, or the stream has ended. With `reads`, what has come is read first, unless there is a frame already. The
+    /// other arguments are those of `receive_frame`, which comes next.
+    pub(crate) fn can_receive(
+        &self,
+        py: Python<'_>,
+        max_bytes: u64,
+        utf8: Option<&Utf8>,
+        continues: bool,
+        mut reads: bool,
+    ) -> PyResult<bool> {
+        let mut inbox = self.inbox.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner);
+        let mut ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = utf8.map(|utf8| || if continues { utf8.so_far() } else { Default::default() });
+        loop {
+            if ahead.is_ready(inbox.bytes(), max_bytes, text, continues) {
+                return Ok(true);
+            }
+            // A peer that sends without end gets one read, then others have their turn.
+            if !mem::take(&mut reads) {
+                return Ok(false);
+            }
+            match inbox.try_fill(&self.wire).map_err(errors::io)? {
+                Some(0) => return Ok(true),
+                // TLS itself may have something to say to what has come.
+                Some(_) => drop(self.wire.try_flush().map_err(errors::io)?),
+                None => return Ok(false),
+            }
+        }
+    }
+}
+
 #[pymethods]
 impl Channel {
     /// Takes over the socket `fd`, of which it makes a descriptor of its own; with `tls` as a TLS server.
@@ -224,10 +265,7 @@ impl Channel {
         if inbox.bytes().is_empty() && !self.fill(py, &mut inbox, until)? {
             return Ok(PyBytes::new(py, b""));
         }
-        let length = length.min(inbox.bytes().len());
-        let bytes = PyBytes::new(py, &inbox.bytes()[..length]);
-        inbox.consume(length);
-        Ok(bytes)
+        Ok(taken(py, &mut inbox, length))
     }
 
     /// Bytes up to and with the next LF, at most `limit` of them when it is not negative; fewer at the end.
@@ -415,37 +453,13 @@ impl Channel {
 
     // The same for a loop of events, which never waits here.
 
-    /// Whether the next frame can be received without waiting: all of it has come, or enough of it to refuse
-    /// it, or the stream has ended. With `reads`, what has come is read first. The arguments are those of
-    /// `receive_frame`, which comes next.
-    #[pyo3(signature = (max_bytes, utf8, continues, reads))]
-    fn poll_frame(
-        &self,
-        py: Python<'_>,
-        max_bytes: u64,
-        utf8: Option<&Utf8>,
-        continues: bool,
-        mut reads: bool,
-    ) -> PyResult<bool> {
+    /// As `read`, of what has come; `None` when that is nothing.
+    fn read_now<'py>(&self, py: Python<'py>, length: usize) -> PyResult<Option<Bound<'py, PyBytes>>> {
         let mut inbox = self.inbox.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner);
-        let mut ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
-        let text = utf8.map(|utf8| if continues { utf8.so_far() } else { Default::default() });
-        loop {
-            if ahead.is_ready(inbox.bytes(), max_bytes, text.as_ref(), continues) {
-                return Ok(true);
-            }
-            if !reads && !self.wire.has_buffered() {
-                return Ok(false);
-            }
-            // A peer that sends without end gets one read of a plain connection, then others have their turn.
-            reads = false;
-            match inbox.try_fill(&self.wire) {
-                Ok(Some(0)) => return Ok(true),
-                Ok(Some(_)) => {}
-                Ok(None) => return Ok(false),
-                Err(error) => return Err(errors::io(error)),
-            }
+        if length > 0 && inbox.bytes().is_empty() && inbox.try_fill(&self.wire).map_err(errors::io)?.is_none() {
+            return Ok(None);
         }
+        Ok(Some(taken(py, &mut inbox, length)))
     }
 
     /// Sends what of `data` goes without waiting; `flush` sends the rest. Whether there is one.
@@ -467,11 +481,6 @@ impl Channel {
     fn flush(&self, py: Python<'_>) -> PyResult<bool> {
         let mut posted = self.writing.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner);
         self.send_posted(&mut posted).map_err(errors::io)
-    }
-
-    /// The descriptor, to be watched: writable while something posted is left, readable for `poll_frame`.
-    fn watch(&self) -> PyResult<Watch> {
-        self.wire.watch().map(Watch::new).map_err(errors::io)
     }
 
     // What else of a socket servers and handlers use.
@@ -552,6 +561,14 @@ impl Channel {
         let arguments = [("fileno", fd)].into_py_dict(py)?;
         py.import(intern!(py, "socket"))?.call_method(intern!(py, "socket"), (), Some(&arguments))
     }
+}
+
+/// The first bytes of those that were read, at most `length`.
+fn taken<'py>(py: Python<'py>, inbox: &mut Inbox, length: usize) -> Bound<'py, PyBytes> {
+    let length = length.min(inbox.bytes().len());
+    let bytes = PyBytes::new(py, &inbox.bytes()[..length]);
+    inbox.consume(length);
+    bytes
 }
 
 /// The header of one unmasked frame and its size.

@@ -5,8 +5,8 @@ use std::io::{self, ErrorKind};
 use linkspan::Error;
 use linkspan::protocol::handshake::Response;
 use linkspan::protocol::{CloseInfo, Fault, Misuse};
-use pyo3::PyErr;
 use pyo3::exceptions::{PyAttributeError, PyEOFError, PyOSError, PyTimeoutError, PyValueError};
+use pyo3::prelude::*;
 
 /// The client's exceptions, as their Python file makes them.
 mod client_classes {
@@ -17,6 +17,8 @@ mod client_classes {
     pyo3::import_exception!(linkspan._errors, HandshakeError);
     pyo3::import_exception!(linkspan._errors, ConnectionClosed);
 }
+
+pyo3::import_exception!(asyncio, CancelledError);
 
 /// `ValueError`: a masking key of no bytes.
 pub(crate) fn empty_key() -> PyErr {
@@ -46,6 +48,14 @@ pub(crate) fn io(error: io::Error) -> PyErr {
         (None, ErrorKind::TimedOut) => PyTimeoutError::new_err("timed out"),
         (None, ErrorKind::UnexpectedEof) => PyEOFError::new_err("the peer ended the connection inside of a frame"),
         (None, _) => PyOSError::new_err(error.to_string()),
+    }
+}
+
+/// `asyncio.CancelledError`, with what the one who cancelled has said.
+pub(crate) fn cancelled(message: Option<Py<PyAny>>) -> PyErr {
+    match message {
+        Some(message) => CancelledError::new_err((message,)),
+        None => CancelledError::new_err(()),
     }
 }
 

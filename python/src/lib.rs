@@ -1,6 +1,8 @@
 //! The native half of the Python wheel: `linkspan._linkspan`. This file is the module's table of contents.
 
 mod ahead;
+mod arrival;
+mod arrivals;
 mod baton;
 mod buffers;
 mod channel;
@@ -19,7 +21,6 @@ mod tls;
 mod traffic;
 mod utf8;
 mod waiter;
-mod watch;
 mod watchdog;
 mod websocket;
 mod wire;
@@ -29,6 +30,10 @@ mod wire;
 mod _linkspan {
     use pyo3::prelude::*;
 
+    #[pymodule_export]
+    use super::arrival::Arrival;
+    #[pymodule_export]
+    use super::arrivals::Arrivals;
     #[pymodule_export]
     use super::buffers::mask;
     #[pymodule_export]
@@ -49,8 +54,6 @@ mod _linkspan {
     use super::tls::ServerTls;
     #[pymodule_export]
     use super::utf8::Utf8;
-    #[pymodule_export]
-    use super::watch::Watch;
     #[pymodule_export]
     use super::websocket::WebSocket;
 

@@ -1,17 +1,15 @@
-//! [`Sources`]: the descriptors that threads wait on, in one epoll set, and who waits on which.
+//! [`Sources`]: the descriptors of one epoll set, and who waits on which.
 
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use crate::waiter::Waiter;
-
-/// A direction of a descriptor. Each has room for one thread that waits: a connection's own locks keep a second
-/// reader and a second writer from coming here.
+/// A direction of a descriptor. Each has room for one that waits: a connection's own locks keep a second reader and a
+/// second writer from coming here.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Side {
     Reading,
@@ -85,6 +83,11 @@ impl Set {
         &events[..count]
     }
 
+    /// Its own descriptor, readable while events wait to be taken.
+    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
+        self.epoll.0.as_fd()
+    }
+
     /// Ends the wait that is under way, or the next one.
     pub(crate) fn ring(&self) {
         // At worst so many rings are unread already that one more cannot be counted.
@@ -102,25 +105,35 @@ impl Set {
     }
 }
 
-/// Who waits on which source; under the baton's lock.
-#[derive(Default)]
-pub(crate) struct Sources {
-    slots: Vec<Slot>,
+/// Who waits on which source: threads, under the baton's lock, or the receivers of a loop, under its crowd's.
+pub(crate) struct Sources<W> {
+    slots: Vec<Slot<W>>,
     free: Vec<usize>,
 }
 
-#[derive(Default)]
-struct Slot {
+struct Slot<W> {
     generation: u32,
     source: Option<Arc<Source>>,
-    reader: Option<Arc<Waiter>>,
-    writer: Option<Arc<Waiter>>,
+    reader: Option<W>,
+    writer: Option<W>,
 }
 
-impl Sources {
+impl<W> Default for Sources<W> {
+    fn default() -> Sources<W> {
+        Sources { slots: Vec::new(), free: Vec::new() }
+    }
+}
+
+impl<W> Slot<W> {
+    fn free(generation: u32) -> Slot<W> {
+        Slot { generation, source: None, reader: None, writer: None }
+    }
+}
+
+impl<W> Sources<W> {
     pub(crate) fn insert(&mut self, is_mixed: bool) -> Arc<Source> {
         let index = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(Slot::default());
+            self.slots.push(Slot::free(0));
             self.slots.len() - 1
         });
         let slot = &mut self.slots[index];
@@ -134,12 +147,12 @@ impl Sources {
     pub(crate) fn remove(&mut self, source: &Source) {
         let index = index(source.key);
         let generation = self.slots[index].generation.wrapping_add(1);
-        self.slots[index] = Slot { generation, ..Slot::default() };
+        self.slots[index] = Slot::free(generation);
         self.free.push(index);
     }
 
-    /// The one thread that waits on this side of the source, which must be in the set: its slot is another's later.
-    pub(crate) fn waiter(&mut self, source: &Source, side: Side) -> &mut Option<Arc<Waiter>> {
+    /// The one that waits on this side of the source, which must be in the set: its slot is another's later.
+    pub(crate) fn waiter(&mut self, source: &Source, side: Side) -> &mut Option<W> {
         let slot = &mut self.slots[index(source.key)];
         match side {
             Side::Reading => &mut slot.reader,
@@ -148,7 +161,7 @@ impl Sources {
     }
 
     /// Remembers an event, and calls `wake` for who waits for it.
-    pub(crate) fn note(&mut self, event: &EpollEvent, mut wake: impl FnMut(Arc<Waiter>)) {
+    pub(crate) fn note(&mut self, event: &EpollEvent, mut wake: impl FnMut(W)) {
         let key = event.data();
         let Some(slot) = self.slots.get_mut(index(key)) else { return };
         // An event of a source that has been removed names one that is no more.

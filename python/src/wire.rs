@@ -38,14 +38,24 @@ struct Stream {
     bytes: Bytes,
     /// Its place among those that threads wait on; `None` where the system refused it one.
     source: OnceLock<Option<Arc<Source>>>,
+    /// Its place among those that a loop of events watches, if one does.
+    watched: OnceLock<Arc<Source>>,
 }
 
-/// The descriptor of a connection, kept open for somebody who waits on it elsewhere.
-pub(crate) struct Watched(Arc<Stream>);
+/// A connection that a loop of events watches; its descriptor is kept open.
+pub(crate) struct Watched {
+    stream: Arc<Stream>,
+    source: Arc<Source>,
+}
 
 impl Watched {
-    pub(crate) fn fileno(&self) -> RawFd {
-        self.0.fd().as_raw_fd()
+    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
+        self.stream.fd()
+    }
+
+    /// Its place in the loop's set.
+    pub(crate) fn source(&self) -> &Source {
+        &self.source
     }
 }
 
@@ -65,7 +75,7 @@ impl Wire {
             }
         };
         let may_hold_back = matches!(bytes, Bytes::Other { .. });
-        let stream = Stream { bytes, source: OnceLock::new() };
+        let stream = Stream { bytes, source: OnceLock::new(), watched: OnceLock::new() };
         Ok(Wire {
             stream: Mutex::new(Some(Arc::new(stream))),
             may_hold_back,
@@ -83,8 +93,7 @@ impl Wire {
     /// Reads what is there: 0 is the end, `None` nothing yet.
     pub(crate) fn try_read(&self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
         let stream = self.stream()?;
-        let source = stream.source();
-        if let Some(source) = source {
+        for source in stream.sources() {
             source.forget_news(Side::Reading);
         }
         let (read, drains) = match &stream.bytes {
@@ -94,10 +103,10 @@ impl Wire {
                 (transport.read(buffer), transport.short_read_drains())
             }
         };
-        if let (Some(source), Ok(read)) = (source, &read)
-            && (*read == 0 || *read == buffer.len() || !drains)
-        {
-            source.has_more(Side::Reading);
+        if read.as_ref().is_ok_and(|read| *read == 0 || *read == buffer.len() || !drains) {
+            for source in stream.sources() {
+                source.has_more(Side::Reading);
+            }
         }
         let read = would_block(read)?;
         self.read.add(read.unwrap_or(0));
@@ -256,17 +265,20 @@ impl Wire {
         self.stream().map_or(-1, |stream| stream.fd().as_raw_fd())
     }
 
-    /// Keeps the descriptor open; when the connection is closed meanwhile, it becomes readable.
-    pub(crate) fn watch(&self) -> io::Result<Watched> {
-        self.stream().map(Watched)
-    }
-
-    /// Whether a read may bring bytes though the socket stays silent.
-    pub(crate) fn has_buffered(&self) -> bool {
-        self.stream().is_ok_and(|stream| match &stream.bytes {
-            Bytes::Plain(_) => false,
-            Bytes::Other { transport, .. } => lock(transport).has_buffered_plaintext(),
-        })
+    /// Has a loop of events watch it, which gives it a `place` in its set: of a descriptor, and whether each direction
+    /// may have to wait for the other. When the connection is closed meanwhile, it becomes readable.
+    pub(crate) fn watch(
+        &self,
+        place: impl FnOnce(BorrowedFd<'_>, bool) -> io::Result<Arc<Source>>,
+    ) -> io::Result<Watched> {
+        let stream = self.stream()?;
+        if stream.watched.get().is_some() {
+            // Two would not hear of what the other reads.
+            return Err(ErrorKind::AlreadyExists.into());
+        }
+        let source = place(stream.fd(), self.may_hold_back)?;
+        stream.watched.set(source.clone()).map_err(|_| ErrorKind::AlreadyExists)?;
+        Ok(Watched { stream, source })
     }
 
     /// A second descriptor of the same socket.
@@ -290,6 +302,11 @@ impl Stream {
     /// Where threads wait on it, if one has.
     fn source(&self) -> Option<&Source> {
         self.source.get()?.as_deref()
+    }
+
+    /// Everybody who has to be told what a read has left.
+    fn sources(&self) -> impl Iterator<Item = &Source> {
+        self.source().into_iter().chain(self.watched.get().map(|source| &**source))
     }
 
     /// Where threads wait on it; from the first wait on.

@@ -35,6 +35,8 @@ class Workers:
             threading.stack_size(before)
 
     def _work(self):
+        # Not needed until it listens.
+        from contextvars import Context
         while True:
             channel = self._front.accept(_IDLE_SECONDS)
             with self._lock:
@@ -52,7 +54,8 @@ class Workers:
             if is_last:
                 self.start()
             # What is no Exception, SystemExit and the like, ends this thread; another waits already.
-            self._serve(channel)
+            # As on a thread of its own, it does not see what hooks of another have set.
+            Context().run(self._serve, channel)
             del channel
             with self._lock:
                 self._idle += 1

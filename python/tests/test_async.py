@@ -6,7 +6,7 @@ import socket
 import threading
 
 import pytest
-from conftest import ECHO, PATIENCE, Client, as_async, close, masked, text
+from conftest import ECHO, PATIENCE, Client, as_async, close, head, masked, text
 
 from mod_pywebsocket import standalone
 from mod_pywebsocket.websocket_server import WebSocketServer
@@ -274,6 +274,78 @@ async def web_socket_transfer_data(request):
             assert frame[1] == b'x' * 65535
             written += 1
         assert frame[1].decode().startswith('%d what was written before has not gone yet' % written)
+
+
+def test_a_message_that_is_there_does_not_touch_the_loop(start):
+    server = start({'there': HOOK + '''
+async def web_socket_transfer_data(request):
+    rounds = []
+    await request.ws_stream.receive_message()
+    asyncio.get_running_loop().call_soon(rounds.append, 1)
+    for _ in range(50):
+        await request.ws_stream.receive_message()
+        await request.ws_stream.send_message('%d' % len(rounds))
+    await asyncio.sleep(0)
+    await request.ws_stream.send_message('%d' % len(rounds))
+'''})
+    with server.connect() as client:
+        client.upgrade('/there')
+        client.send(text('x') * 51)
+        assert [client.read_frame()[1] for _ in range(51)] == [b'0'] * 50 + [b'1']
+
+
+def test_the_end_may_come_with_the_last_messages(start):
+    server = start({'echo': ASYNC_ECHO})
+    for messages in (1, 100):
+        assert server.exchange(head() + text('last') * messages).endswith(b'\x81\x04last' * messages)
+        with server.connect() as client:
+            client.upgrade()
+            client.send(text('last') * messages)
+            client.sock.shutdown(socket.SHUT_WR)
+            assert client.read_all() == b'\x81\x04last' * messages
+
+
+def test_who_cancels_a_receive_may_say_why(start):
+    server = start({'cancels': HOOK + '''
+async def web_socket_transfer_data(request):
+    receiving = asyncio.create_task(request.ws_stream.receive_message())
+    await asyncio.sleep(0)
+    receiving.cancel('enough')
+    try:
+        await receiving
+    except asyncio.CancelledError as e:
+        # Older Pythons tell it by a second exception.
+        await request.ws_stream.send_message('%s %s' % (receiving.cancelled(), (e.args or e.__context__.args)[0]))
+    await request.ws_stream.send_message(await request.ws_stream.receive_message())
+'''})
+    with server.connect() as client:
+        client.upgrade('/cancels')
+        assert client.read_frame() == (0x81, b'True enough')
+        client.send(text('still there'))
+        assert client.read_frame() == (0x81, b'still there')
+
+
+def test_a_task_that_exits_leaves_others_their_messages(start):
+    server = start({'echo': ASYNC_ECHO, 'exits': HOOK + '''
+async def web_socket_transfer_data(request):
+    async def receive():
+        await request.ws_stream.receive_message()
+        sys.exit(3)
+    request.task = asyncio.create_task(receive())
+    await request.ws_stream.send_message('ready')
+    await asyncio.wait([request.task])
+    await request.ws_stream.send_message('it has ended')
+'''})
+    with server.connect() as one, server.connect() as two, server.connect() as client:
+        client.upgrade()
+        for exits in (one, two):
+            exits.upgrade('/exits')
+            assert exits.read_frame() == (0x81, b'ready')
+        for sender in (one, client, two):
+            sender.send(text('go on'))
+        assert client.read_frame() == (0x81, b'go on')
+        for exits in (one, two):
+            assert exits.read_frame() == (0x81, b'it has ended')
 
 
 # Tasks.

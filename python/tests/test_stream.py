@@ -363,6 +363,21 @@ def test_a_message_above_the_limit_is_too_big(make, data):
         request.ws_stream.receive_message()
 
 
+def test_options_of_somebody_else_need_not_have_what_is_ours(make):
+    class Options:
+        __slots__ = ('outgoing_frame_filters', 'incoming_frame_filters', 'outgoing_message_filters',
+                     'incoming_message_filters', 'encode_text_message_to_utf8', 'mask_send', 'unmask_receive')
+
+    options, usual = Options(), StreamOptions()
+    for name in Options.__slots__:
+        setattr(options, name, getattr(usual, name))
+    request, sent = make(text('x' * 1000) + masked(0x89, b'p') + text('y', False) + masked(0x80, b'y') + close(1000), options)
+    assert request.ws_stream.receive_message() == 'x' * 1000
+    assert request.ws_stream.receive_message() == 'yy'
+    request.ws_stream.close_connection()
+    assert request.client_terminated and request.server_terminated
+
+
 def test_a_bomb_is_not_inflated(make):
     _, options = with_deflate()
     options.max_message_bytes = 1 << 20

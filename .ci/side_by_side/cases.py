@@ -27,6 +27,9 @@ def _handshakes():
         'lower-case-get': head(method='get'),
         'http-1.0': head(protocol='HTTP/1.0'), 'http-1.2': head(protocol='HTTP/1.2'),
         'http-2.0': head(protocol='HTTP/2.0'), 'http-0.9': b'GET /echo\r\n\r\n', 'http-bad': head(protocol='HTTP/x'),
+        'http-1': head(protocol='HTTP/1'), 'http-1.1.1': head(protocol='HTTP/1.1.1'), 'http-lower': head(protocol='http/1.1'),
+        'http-blank-behind': head(protocol='HTTP/1.1 '), 'http-hard-blank-behind': head(protocol='HTTP/1.1\xa0'),
+        'blank-before': b' ' + head(), 'tabs': head().replace(b' ', b'\t', 2),
         'http-1.10': head(protocol='HTTP/1.10'), 'http-01.1': head(protocol='HTTP/01.1'),
         'three-blanks': b'GET   /echo   HTTP/1.1\r\n' + head().partition(b'\r\n')[2],
         'four-words': head('/echo more'), 'one-word': b'GET\r\n\r\n',
@@ -57,6 +60,10 @@ def _handshakes():
         'fragment': head('/echo#frag'), 'fragment-empty': head('/echo#'), 'fragment-elsewhere': head('/nothing#frag'),
         'query': head('/echo?a=b#'), 'two-slashes': head('//echo'), 'slash-behind': head('/echo/'),
         'escaped': head('/%65cho'), 'dots': head('/x/../echo'), 'case': head('/ECHO'),
+        'dots-and-dashes': head('/dots.and-dashes?a=/b'), 'semicolon': head('/echo;a'), 'backslash': head('\\echo'),
+        'two-words': head('/two words'), 'two-words-escaped': head('/two%20words'), 'escape-in-name': head('/per%63ent'),
+        'escape-in-name-unescaped': head('/percent'), 'byte-order-mark': head('/marked'),
+        'carriage-returns': head('/carriage'), 'declared-encoding': head('/declared'), 'deep': head('/a' * 5000),
         'sub': head('/sub/inner'), 'sub-root': head('/sub/'), 'root': head('/'),
         'upper-suffix': head('/upper'), 'outside': head('/outside'), 'linked': head('/linked'),
         'linked-directory': head('/linked_sub/inner'), 'broken': head('/syntax'),
@@ -113,7 +120,7 @@ def _second_hook():
             'close-none-empty': 1, 'close-3000': 1, 'close-longest': 1, 'close-twice': 1, 'close-none-reason': 1,
             'close-999': 1, 'close-1005': 1, 'close-1015': 1, 'close-5000': 1, 'close-int-reason': 1, 'close-long': 1,
             'send-str-as-binary': 1, 'send-surrogate': 1, 'send-long-surrogate': 1, 'send-fragments': 6,
-            'send-mixed': 2, 'send-kinds': 6, 'send-lengths': 5, 'frames': 8, 'ping-too-long': 1, 'local': 2}.items():
+            'send-mixed': 2, 'send-kinds': 10, 'send-lengths': 5, 'frames': 8, 'ping-too-long': 1, 'local': 2}.items():
         cases[name] = answered('/hook2?' + name, frames)
     # The server ends it.
     for name in ('value', 'unicode', 'os', 'aborted', 'handshake', 'handshake-401', 'version', 'dispatch',
@@ -157,6 +164,8 @@ def _second_hook():
         '/hook2?attributes', FRAME, FRAME, close(), Origin='http://here', Cookie='c=d', X_Latin=LATIN,
         more=['X-Twice: 1', 'x-twice: 2', 'X-Folded: a', ' \t b'])
     cases['attributes-plain'] = upgraded('/hook2?attributes', FRAME, FRAME, close(), Origin='null', more=['X-Twice:1'])
+    cases['attributes-parts'] = upgraded(
+        '/hook2?attributes', FRAME, FRAME, close(), Content_Type='multipart/mixed; boundary=x', Content_Length='0')
     cases['two-threads'] = upgraded('/hook2?two-threads', FRAME, FRAME, text('third'), FRAME, close(1000))
     cases['raw-read'] = upgraded('/hook2?raw-read', b'abc', b'def')
     cases['raw-read-end'] = (head('/hook1?read-until-the-end') + b'abc', HALF, END)
@@ -178,7 +187,7 @@ def _second_hook():
 def _third_hook():
     cases = {}
     for name in ('echo', 'report', 'normal', 'reason', 'list', '1004', '1016', '2999', 'none-none', 'none-empty',
-                 'none-text', 'normal-none', 'none', 'int', 'three', 'float', 'true', 'longest-reason', 'str-code',
+                 'none-text', 'normal-none', 'none', 'int', 'three', 'float', 'true', 'generator', 'dict', 'two-letters', 'empty-code', 'longest-reason', 'str-code',
                  'bytes-reason', 'int-reason', 'aborted', 'terminated', 'handshake', 'value', 'system-exit',
                  'keyboard-interrupt', 'send-first', 'close-first', 'invalid-frame', '1005', '1006', '1015', '999',
                  '0', '5000', 'long-reason', 'surrogate-reason', 'bad-operation', 'unsupported', 'utf8'):
@@ -353,7 +362,7 @@ def _options():
     return {
         'alias': (head('/alias?a'), HALF, END), 'chain': (head('/chain'), HALF, END), 'tab': (head('/tab'), HALF, END),
         'three-words': (head('/three'), HALF, END), 'unknown': (head('/unknown'), HALF, END),
-        'comment': (head('/comment'), HALF, END), 'blank-before': (head('/blank'), HALF, END),
+        'comment': (head('/comment'), HALF, END), 'blank-behind': (head('/behind'), HALF, END), 'blank-before': (head('/blank'), HALF, END),
         'host': (head('ws://right:81/sub/inner'), HALF, END), 'other-host': (head('ws://wrong:81/sub/inner'), HALF, END),
         'other-port': (head('ws://right/sub/inner'), HALF, END), 'host-case': (head('WS://RIGHT:81/sub/inner'), HALF, END),
         'user': (head('ws://me:x@right:81/sub/inner'), HALF, END), 'scanned': (head('/sub/inner'), HALF, END),

@@ -84,6 +84,11 @@ WIRE = [
           r"'HTTP/1.0 404 File not found\r'; 'Server: SimpleHTTP/0.6 Python/*\r'; 'Date: *\r'; ..."): [
               'http/climb', 'http/climb-escaped', 'http/climb-deep', 'http/climb-three']}),
     Difference(
+        'A target with a NUL, and one that leads to a pipe or a device',
+        'the connection ends without an answer, or never', 'a 404 page', 'no client holds a thread for ever',
+        {('ERROR WebSocketServer ValueError: ',
+          r"'HTTP/1.0 404 File not found\r'; 'Server: SimpleHTTP/0.6 Python/*\r'; 'Date: *\r'; ..."): ['handshake/nul']}),
+    Difference(
         'The environment of CGI scripts', 'the whole environment of the server, and some of the headers',
         'what RFC 3875 names, all headers, `PATH`, the locale', 'a script does not know the server\'s secrets',
         {("'JOURNAL is known'", "'JOURNAL is '"): ['http/script-inherits'],
@@ -173,8 +178,6 @@ BEYOND = [
                'one client cannot start scripts without end'),
     Difference('A link from a CGI directory to a script outside of the document root, or `..` on the way to a script',
                'the script runs, or its source is shown', '403; 404', 'nobody sees the source'),
-    Difference('A target with a NUL, and one that leads to a pipe or a device',
-               'the connection ends without an answer, or never', 'a 404 page', 'no client holds a thread for ever'),
 ]
 
 ROWS = WIRE + CALLS + SURFACE + BEYOND

@@ -36,6 +36,12 @@ HANDLERS = {
     '_wsh.py': GOOD,
     'sub/inner_wsh.py': GOOD,
     'sub/_wsh.py': GOOD,
+    'dots.and-dashes_wsh.py': GOOD,
+    'two words_wsh.py': GOOD,
+    'per%63ent_wsh.py': GOOD,
+    'marked_wsh.py': '\ufeff' + GOOD,
+    'carriage_wsh.py': GOOD.replace('\n', '\r\n'),
+    'declared_wsh.py': '# -*- coding: latin-1 -*-\n' + GOOD.replace('__name__', "'caf\xe9'"),
 }
 LATIN = GOOD.replace('__name__', "'caf\xe9'")
 MAP = '''# a comment
@@ -46,6 +52,7 @@ MAP = '''# a comment
 /three /alias more
 /unknown /nothing
   /blank /alias
+/behind /alias 
 #/comment /alias
 one
 '''

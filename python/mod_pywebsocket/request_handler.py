@@ -181,6 +181,8 @@ class WebSocketRequestHandler(_HttpRequestHandler):
         for line in str(head, 'iso-8859-1').split('\n')[:-2]:
             name, _, value = line.partition(':')
             headers.set_raw(name, value.lstrip(' \t').rstrip('\r'))
+        # A head has no parts, whatever its Content-Type says.
+        headers.set_payload('')
         self.requestline = str(self.raw_requestline, 'iso-8859-1').rstrip('\r\n')
         self.command, self.path, self.request_version = words
         if self.path.startswith('//'):

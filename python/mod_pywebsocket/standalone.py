@@ -134,7 +134,10 @@ def _split_at_commas(text):
 
 
 def _parse_args_and_config(args):
-    """Options from the command line and from the file that its ``--config`` names: ``(options, rest)``."""
+    """Options from the command line and from the file that its ``--config`` names: ``(options, [])``.
+
+    Ends the program with status 1 when arguments are left, or the file cannot be used.
+    """
     return _parse(args, _build_option_parser())
 
 
@@ -144,7 +147,10 @@ def _parse(args, parser):
     config_file = config_parser.parse_known_args(args)[0].config_file
     from_file = _read_config(config_file) if config_file else []
     # What comes later wins.
-    return parser.parse_known_args(from_file + list(args))
+    options, rest = parser.parse_known_args(from_file + list(args))
+    if rest:
+        _die('Unrecognized positional arguments: %r' % rest)
+    return options, rest
 
 
 def _read_config(path):
@@ -193,13 +199,11 @@ def _main(args=None):
 
 def _prepared(args, parser):
     """The options of a command line, checked and made into what the server wants."""
-    options, rest = _parse(args, parser)
+    options, _ = _parse(args, parser)
     try:
         os.chdir(options.document_root)
     except OSError as e:
         _die('cannot use the document root %s: %s' % (options.document_root, e.strerror))
-    if rest:
-        _die('Unrecognized positional arguments: %r' % rest, options)
     _check_tls(options)
     _check_values(options)
     options.cgi_directories = options.cgi_paths.split(',') if options.cgi_paths else []

@@ -41,8 +41,8 @@ def _alias_handlers(dispatcher, websock_handlers_map_file):
     """Reads a map file: on each line an alias and the resource whose handler it gets."""
     with open(websock_handlers_map_file) as map_file:
         for number, line in enumerate(map_file, 1):
-            line = line.rstrip()
-            if not line or line.startswith('#'):
+            line = line.rstrip('\n')
+            if line.startswith('#') or not line.strip():
                 continue
             match = _MAP_LINE.match(line)
             if not match:

@@ -126,11 +126,11 @@ def test_an_embedder_may_fill_the_map_alone():
 
 def test_a_map_file(write, tmp_path, caplog):
     dispatcher = dispatch.Dispatcher(write({'a_wsh.py': ECHO}))
-    (tmp_path / 'map').write_text('# comment\n\n/b /a\n/c\t/b  \n/d /nowhere\n/e /a /more\n one\n')
+    (tmp_path / 'map').write_text('# comment\n\n  \n/b /a\n/c\t/b\n/f /a \n/d /nowhere\n/e /a /more\n one\n')
     with caplog.at_level('WARNING'):
         websocket_server._alias_handlers(dispatcher, str(tmp_path / 'map'))
     assert sorted(dispatcher._handler_suite_map) == ['/a', '/b', '/c']
-    assert [record.levelname for record in caplog.records] == ['ERROR', 'WARNING', 'WARNING']
+    assert [record.levelname for record in caplog.records] == ['WARNING', 'ERROR', 'WARNING', 'WARNING']
 
 
 NEVER = 'def web_socket_do_extra_handshake(request):\n    pass\n\n\n'

@@ -1,5 +1,6 @@
 """What may happen in web_socket_transfer_data. The query says which of it."""
 
+import array
 import threading
 
 from pywebsocket3 import common, handshake, msgutil, stream, util
@@ -77,9 +78,11 @@ def send_mixed(request):
 
 
 def send_kinds(request):
-    for message in (b'bytes', bytearray(b'array'), memoryview(b'view'), b''):
+    for message in (b'bytes', bytearray(b'array'), memoryview(b'view'), b'', memoryview(b'every other')[::2],
+                    array.array('H', [1, 2]), type('Bytes', (bytes,), {})(b'own')):
         request.ws_stream.send_message(message, binary=True)
     msgutil.send_message(request, '')
+    msgutil.send_message(request, type('Text', (str,), {})('own'))
 
 
 def lengths(request):
@@ -172,7 +175,8 @@ def attributes(request):
              request.connection.get_memorized_lines(), 'x-twice' in request.headers_in, len(request.headers_in),
              request.headers_in.getheader('host') if hasattr(request.headers_in, 'getheader') else 'no getheader',
              hash(request) == id(request) >> 4, {request: 1}[request], __name__, '__file__' in globals(),
-             type(request).__name__, type(request.connection).__name__, hasattr(request, '_dispatcher')]
+             type(request).__name__, type(request.connection).__name__, hasattr(request, '_dispatcher'),
+             str(request.headers_in)]
     request.mine = 1
     request.ws_stream.send_message(repr(said))
 

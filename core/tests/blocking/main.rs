@@ -2,8 +2,12 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[cfg(feature = "tls")]
-#[path = "common/certificates.rs"]
+#[path = "../common/certificates.rs"]
 mod certificates;
+
+mod raw;
+#[cfg(feature = "tls")]
+mod tls;
 
 use std::io::{self, IoSlice, Read, Write};
 use std::net::SocketAddr;
@@ -14,7 +18,7 @@ use std::thread;
 use std::time::Duration;
 
 use linkspan::Error;
-use linkspan::blocking::{RawStream, Received, WebSocket};
+use linkspan::blocking::{Received, WebSocket};
 use linkspan::connector::ConnectOptions;
 use linkspan::net::Listener;
 use linkspan::protocol::handshake::{Accept, Agreed, Reject, Uri};
@@ -499,182 +503,6 @@ fn a_websocket_moves_to_another_driver_with_all_that_was_read() {
     assert_eq!(engine.phase(), Phase::Open);
     let again = WebSocket::new(transport, engine, unread).unwrap();
     assert_eq!(text(&again), "two");
-}
-
-#[test]
-fn a_transport_without_descriptor_cannot_be_waited_for() {
-    struct Nothing;
-    impl linkspan::transport::HostTransport for Nothing {
-        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
-            Ok(0)
-        }
-        fn write(&mut self, _: &[IoSlice<'_>]) -> io::Result<usize> {
-            Ok(0)
-        }
-        fn close(&mut self) {}
-    }
-    let error = RawStream::new(Transport::host(Nothing), Vec::new()).unwrap_err();
-    assert_eq!(error.to_string(), "cannot wait for this transport: it has no descriptor");
-}
-
-fn raw() -> (RawStream, UnixStream) {
-    let (near, far) = UnixStream::pair().unwrap();
-    (RawStream::new(Transport::plain(Socket::try_from(near).unwrap()), Vec::new()).unwrap(), far)
-}
-
-#[test]
-fn raw_bytes_are_read_as_they_come() {
-    let (stream, mut far) = raw();
-    let mut buffer = [0; 10];
-    assert_eq!(stream.read(&mut buffer, Some(Duration::from_millis(5))).unwrap(), None);
-    far.write_all(b"some bytes and more").unwrap();
-    assert_eq!(stream.read(&mut buffer, None).unwrap(), Some(10));
-    assert_eq!(&buffer, b"some bytes");
-    assert_eq!(stream.read(&mut buffer, None).unwrap(), Some(9));
-    drop(far);
-    assert_eq!(stream.read(&mut buffer, None).unwrap(), Some(0));
-    assert_eq!(stream.read(&mut buffer, None).unwrap(), Some(0));
-}
-
-#[test]
-fn raw_reading_and_writing_go_on_at_once() {
-    let (stream, mut far) = raw();
-    let stream = Arc::new(stream);
-    let writer = stream.clone();
-    let writing = thread::spawn(move || {
-        writer.write_all(&vec![5; 3_000_000]).unwrap();
-        writer.finish().unwrap();
-        assert!(writer.write_all(b"more").is_err());
-    });
-    // The writer waits for us; the reader is not held up by it.
-    far.write_all(b"ping").unwrap();
-    let mut buffer = [0; 4];
-    assert_eq!(stream.read(&mut buffer, None).unwrap(), Some(4));
-    let mut all = Vec::new();
-    far.read_to_end(&mut all).unwrap();
-    assert!(all == vec![5; 3_000_000]);
-    writing.join().unwrap();
-}
-
-#[test]
-fn an_abort_ends_a_raw_reader() {
-    let (stream, _far) = raw();
-    let stream = Arc::new(stream);
-    let reader = stream.clone();
-    let reading = thread::spawn(move || reader.read(&mut [0; 4], None).unwrap());
-    stream.abort();
-    assert_eq!(reading.join().unwrap(), Some(0));
-}
-
-#[test]
-fn a_raw_stream_becomes_a_websocket_with_what_was_read_too_far() {
-    let config = Arc::new(Config::default());
-    let (stream, mut far) = raw();
-    let mut peer = client_engine(&config);
-    peer.send_text("early").unwrap();
-    far.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
-    far.write_all(peer.outbox().front()).unwrap();
-    let mut head = [0; 18];
-    assert_eq!(stream.read(&mut head, None).unwrap(), Some(18));
-    assert!(stream.post(b"101\r\n").unwrap());
-    let (transport, unread) = stream.into_parts();
-    let stream = RawStream::new(transport, unread).unwrap();
-    let websocket = stream.into_websocket(server_engine(&config)).unwrap();
-    assert_eq!(text(&websocket), "early");
-    websocket.send(MessageKind::Text, b"hi").unwrap();
-    let mut answer = [0; 9];
-    far.read_exact(&mut answer).unwrap();
-    assert_eq!(&answer, b"101\r\n\x81\x02hi");
-}
-
-#[cfg(feature = "tls")]
-mod tls {
-    use linkspan::tls::{ClientTls, ClientTlsOptions, Roots, ServerTls, ServerTlsOptions};
-
-    use super::certificates::Authority;
-    use super::*;
-
-    fn client_tls(trusted: &Authority) -> Arc<ClientTls> {
-        let options = ClientTlsOptions { roots: Roots::Only(trusted.pem()), ..ClientTlsOptions::default() };
-        Arc::new(ClientTls::with_options(options).unwrap())
-    }
-
-    fn dial(listener: &Listener, tls: Arc<ClientTls>) -> Result<WebSocket, Error> {
-        let port = address(listener).port();
-        let mut options = ConnectOptions::new(Uri::parse(&format!("wss://localhost:{port}/")).unwrap());
-        options.tls = Some(tls);
-        WebSocket::dial_with(options)
-    }
-
-    #[test]
-    fn a_secure_websocket_carries_large_messages_both_ways() {
-        let authority = Authority::new("root");
-        let tls = ServerTls::with_options(ServerTlsOptions::new(authority.server(&["localhost"]).identity())).unwrap();
-        let listener = Arc::new(Listener::tcp("127.0.0.1:0").unwrap());
-        let listening = listener.clone();
-        let server = thread::spawn(move || {
-            let transport = Transport::tls_server(accept(&listening), &tls).unwrap();
-            let websocket = WebSocket::accept(transport, Arc::default(), |_| Ok(Accept::default())).unwrap();
-            assert_eq!(
-                websocket.ask_transport(|transport| transport.server_name().map(str::to_owned)).unwrap(),
-                "localhost"
-            );
-            while let Some(message) = websocket.recv().unwrap() {
-                websocket.send(message.kind, &message.data).unwrap();
-            }
-            websocket.close_info().unwrap()
-        });
-        let client = dial(&listener, client_tls(&authority)).unwrap();
-        client.send(MessageKind::Text, b"small").unwrap();
-        assert_eq!(text(&client), "small");
-        let large: Vec<u8> = (0..3_000_000_u32).map(|i| (i >> 3) as u8).collect();
-        let (sender, sent) = (client.clone(), large.clone());
-        let sending = thread::spawn(move || sender.send(MessageKind::Binary, &sent).unwrap());
-        assert!(*client.recv().unwrap().unwrap().data == *large);
-        sending.join().unwrap();
-        assert!(client.close(Some(CloseCode::NORMAL), "").unwrap().clean);
-        assert!(server.join().unwrap().clean);
-    }
-
-    #[test]
-    fn a_server_that_is_not_trusted_is_an_error_that_says_so() {
-        let authority = Authority::new("root");
-        let tls = ServerTls::with_options(ServerTlsOptions::new(authority.server(&["localhost"]).identity())).unwrap();
-        let listener = Arc::new(Listener::tcp("127.0.0.1:0").unwrap());
-        let listening = listener.clone();
-        let server = thread::spawn(move || {
-            let transport = Transport::tls_server(accept(&listening), &tls).unwrap();
-            WebSocket::accept(transport, Arc::default(), |_| Ok(Accept::default())).unwrap_err()
-        });
-        let error = dial(&listener, client_tls(&Authority::new("another"))).unwrap_err().to_string();
-        assert!(error.starts_with("TLS: the server's certificate is not trusted: its issuer is unknown"), "{error}");
-        let error = server.join().unwrap().to_string();
-        assert_eq!(error, "TLS: the client does not trust the issuer of our certificate");
-    }
-
-    #[test]
-    fn raw_bytes_through_tls_are_read_in_small_pieces() {
-        let authority = Authority::new("root");
-        let tls = ServerTls::with_options(ServerTlsOptions::new(authority.server(&["localhost"]).identity())).unwrap();
-        let (a, b) = Socket::pair().unwrap();
-        let server = RawStream::new(Transport::tls_server(a, &tls).unwrap(), Vec::new()).unwrap();
-        let client = Transport::tls_client(b, &client_tls(&authority), "localhost").unwrap();
-        let client = RawStream::new(client, Vec::new()).unwrap();
-        let sending = thread::spawn(move || {
-            client.write_all(&vec![9; 100_000]).unwrap();
-            client.finish().unwrap();
-        });
-        let mut total = 0;
-        let mut buffer = [0; 7];
-        loop {
-            match server.read(&mut buffer, None).unwrap().unwrap() {
-                0 => break,
-                n => total += n,
-            }
-        }
-        assert_eq!(total, 100_000);
-        sending.join().unwrap();
-    }
 }
 
 #[test]

@@ -12,6 +12,7 @@ import tempfile
 import threading
 
 import pytest
+from streams import loop, make  # noqa: F401 - fixtures
 
 # Tests import these from here.
 from raw import ACCEPT, KEY, Client, close, head, masked, text

@@ -158,17 +158,16 @@ def _say_goodbye(server):
     from mod_pywebsocket import common, stream
     deadline = time.monotonic() + _GOING_AWAY_SECONDS
     frame = stream.create_close_frame(stream.create_closing_handshake_body(common.STATUS_GOING_AWAY, ''))
-    # Requests, and whether they have a close frame.
-    told = {}
+    known = set()
     while server._open_requests and time.monotonic() < deadline:
         for request in server._open_requests.copy():
-            if request not in told:
-                told[request] = request.server_terminated
-                request.server_terminated = True
-                request._sent_close_code = common.STATUS_GOING_AWAY
-            if not told[request]:
-                # Its handler may be in the middle of a message.
-                told[request] = request.connection._line.offer(frame)
+            if request not in known:
+                known.add(request)
+                if not request.server_terminated:
+                    request.server_terminated = True
+                    request._sent_close_code = common.STATUS_GOING_AWAY
+                    request._goodbye = frame
+            request._send_goodbye()
         time.sleep(0.005)
     loop = getattr(server.websocket_server_options.dispatcher, '_loop', None)
     if loop is not None:

@@ -28,11 +28,20 @@ if sys.version_info < (3, 13):
 class _StandaloneRequest(Request):
     """A request of our own server."""
 
+    # The close frame of a server that goes away, until it has left.
+    _goodbye = None
+
     def __init__(self, request_handler, use_tls):
         self._request_handler = request_handler
         self._use_tls = use_tls
         self.connection = _StandaloneConnection(request_handler)
         self.headers_in = request_handler.headers
+
+    def _send_goodbye(self):
+        """Sends it, unless the handler is in the middle of a message just now."""
+        frame, self._goodbye = self._goodbye, None
+        if frame is not None and not self.connection._line.offer(frame):
+            self._goodbye = frame
 
 
 class WebSocketRequestHandler(_HttpRequestHandler):
@@ -146,6 +155,8 @@ class WebSocketRequestHandler(_HttpRequestHandler):
         request._conversation = None
 
         def close():
+            # A handler that was in the middle of a message has not always waited for it.
+            request._send_goodbye()
             open_requests.discard(request)
             for observer in self._observers:
                 observer.closed(request)

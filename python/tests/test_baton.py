@@ -206,6 +206,15 @@ def rounds(port, count, messages):
     return [state['done'] for state in states]
 
 
+def test_the_first_connection_is_taken_at_once(start):
+    server = start({'echo': ECHO})
+    began = time.monotonic()
+    with server.connect() as client:
+        client.upgrade()
+        # The thread that takes it waits 10 s at a time.
+        assert time.monotonic() - began < 7
+
+
 def test_64_handlers_echo_in_turn(server):
     assert rounds(server.port, 64, 200) == [200] * 64
 
@@ -245,15 +254,22 @@ def test_handlers_that_sleep_do_not_delay_others(server, open_to):
 
 
 def test_handlers_that_sleep_for_each_message_sleep_side_by_side(open_to):
-    sleepers = [open_to('/sleep') for _ in range(64)]
-    began = time.monotonic()
-    for turn in range(10):
-        for client in sleepers:
-            client.send(text('0.05 %d' % turn))
-        for client in sleepers:
-            assert client.read_frame() == (0x81, b'0.05 %d' % turn)
-    # Ten rounds of 50 ms; one after the other it would be 32 seconds.
-    assert time.monotonic() - began < 8
+    count, best = 150, [PATIENCE] * 2
+    # Taking the baton from each would need 2 ms at least, whatever the machine: that those who sleep are known, and
+    # that those who are like them are guessed, makes it less, however busy the machine, in one of some attempts.
+    for _ in range(8):
+        # Threads that have not slept yet; those of clients that stay are not used again.
+        sleepers = [open_to('/sleep') for _ in range(count)]
+        for turn in range(2):
+            began = time.monotonic()
+            for client in sleepers:
+                client.send(text('0.05 %d' % turn))
+            for client in sleepers:
+                assert client.read_frame() == (0x81, b'0.05 %d' % turn)
+            best[turn] = min(best[turn], time.monotonic() - began)
+        if max(best) < 0.05 + count * 0.002:
+            return
+    pytest.fail('%d handlers that sleep 50 ms need %.2f s, and %.2f s the second time' % (count, *best))
 
 
 def test_a_handler_that_computes_does_not_starve_others(server, open_to):
@@ -295,13 +311,15 @@ def test_a_reader_that_never_reads_delays_nobody(server, open_to):
 
 
 def test_closing_from_another_thread_wakes_the_one_that_receives(open_to):
-    victim = open_to('/cut')
-    assert victim.read_frame() == (0x81, b'waits')
-    open_to('/cut?cut')
-    assert victim.read_frame() is None
-    deadline = time.monotonic() + PATIENCE
-    while open_to('/cut?ask').read_frame()[1] != b'1':
-        assert time.monotonic() < deadline, 'the thread still waits on a connection that was closed'
+    # Sometimes it is closed before it waits.
+    for count in range(1, 6):
+        victim = open_to('/cut')
+        assert victim.read_frame() == (0x81, b'waits')
+        open_to('/cut?cut')
+        assert victim.read_frame() is None
+        deadline = time.monotonic() + PATIENCE
+        while open_to('/cut?ask').read_frame()[1] != b'%d' % count:
+            assert time.monotonic() < deadline, 'the thread still waits on a connection that was closed'
 
 
 def test_messages_that_came_together_are_answered_without_another_event(open_to):

@@ -2,7 +2,7 @@
 
 import sys
 
-from conftest import ECHO, text
+from conftest import ECHO, masked, text
 
 _CONNECTIONS = 400
 # 28 measured with a release build (a debug build has deeper stacks): 12 of the thread's stack, 4 of the interpreter's.
@@ -34,6 +34,29 @@ def test_an_idle_handler_costs_little_memory(start):
         before = _resident_kib(server.process)
         open_more(_CONNECTIONS)
         assert (_resident_kib(server.process) - before) / _CONNECTIONS <= _MOST_KIB
+    finally:
+        for client in clients:
+            client.sock.close()
+
+
+def test_a_message_that_is_only_announced_costs_nothing(start):
+    server = start({'echo': ECHO})
+    clients = [server.connect() for _ in range(4)]
+    try:
+        for client in clients:
+            client.upgrade()
+        before = _resident_kib(server.process)
+        for first in (0x82, 0x02):
+            for client in clients[:2]:
+                client.send(masked(first, b'x' * 100, length=100 << 20))
+            clients = clients[2:] + clients[:2]
+        # Another's answer comes when theirs have been looked at.
+        with server.connect() as other:
+            other.upgrade()
+            for number in range(20):
+                other.send(text(str(number)))
+                assert other.read_frame() == (0x81, str(number).encode())
+        assert _resident_kib(server.process) - before < 50 << 10
     finally:
         for client in clients:
             client.sock.close()

@@ -14,9 +14,9 @@ GOOD = 'https://good.example'
     (['--close-timeout', '-1'], '--close-timeout'),
     (['--close-timeout', 'nan'], '--close-timeout'),
     (['--close-timeout', '1e9'], '--close-timeout'),
-    (['--metrics', '65536'], '65536'),
+    (['--metrics', '65536'], '--metrics takes a port, 0 to 65535, not 65536'),
     (['--queue', '-1'], '--queue'),
-    (['--handler-encoding', 'latin-99'], 'latin-99'),
+    (['--handler-encoding', 'latin-99'], "--handler-encoding: Python has no encoding 'latin-99'"),
     (['--origin', 'example.com'], 'example.com'),
     (['--origin', 'https://example.com/'], 'https://example.com/'),
     (['--origin', '*'], '--origin'),
@@ -68,6 +68,7 @@ def web_socket_transfer_data(request):
         request.ws_stream.close_connection(4000, 'over')
     finally:
         print('timeout is now', request._request_handler.connection.gettimeout(), flush=True)
+        print('answered' if request.client_terminated else 'not answered', flush=True)
 '''
 
 
@@ -109,9 +110,11 @@ def test_pings_do_not_answer_a_close(start):
 
         pinging = threading.Thread(target=ping)
         pinging.start()
-        assert set(client.read_all()) == {0x8a, 0}
-        ended.set()
-        pinging.join(PATIENCE)
+        try:
+            assert set(client.read_all()) == {0x8a, 0}
+        finally:
+            ended.set()
+            pinging.join(PATIENCE)
     assert 'Traceback' not in server.log()
 
 
@@ -177,6 +180,8 @@ def test_who_answers_in_time_is_heard(start):
         assert client.read_close() == 4000
         client.send(masked(0x8a) + close(4000))
         assert client.read_all() == b''
+    assert server.process.stdout.readline() == b'timeout is now None\n'
+    assert server.process.stdout.readline() == b'answered\n'
 
 
 def test_the_close_timeout_is_for_closing_only(start):
@@ -196,12 +201,15 @@ def web_socket_do_extra_handshake(request):
 
 def web_socket_transfer_data(request):
     raw = request._request_handler.connection
-    raw.settimeout(0.05)
-    try:
-        while True:
-            request.ws_stream.send_message('x' * 65536)
-    except OSError:
-        raw.settimeout(None)
+    raw.settimeout(0.1)
+    # Until not even a byte has room.
+    for size in (65536, 1024, 1):
+        try:
+            while True:
+                request.connection.write(bytes(size))
+        except OSError:
+            pass
+    raw.settimeout(None)
     print('full', flush=True)
     try:
         request.ws_stream.close_connection()

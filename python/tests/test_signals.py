@@ -54,6 +54,11 @@ def web_socket_transfer_data(request):
         read, write = request.connection.read, request.connection.write
         request.connection.read = lambda length: read(length)
         request.connection.write = lambda data: write(data)
+    elif state == 'closing':
+        stream.close_connection(4000)
+        return
+    elif state == 'stuck':
+        stream.send_message('x' * (1 << 23))
     elif state == 'fragment':
         stream.send_message('begun', end=False)
         time.sleep(600)
@@ -84,6 +89,33 @@ def test_goodbye_comes_inside_of_a_message(start):
         client.upgrade('/states?fragment')
         assert client.read_frame() == (0x01, b'begun')
         server.process.send_signal(signal.SIGTERM)
+        assert client.read_close() == 1001
+    assert server.process.wait(PATIENCE) == -signal.SIGTERM
+
+
+def test_who_has_a_close_frame_gets_no_other(start):
+    server = start({'states': STATES})
+    with server.connect() as client:
+        client.upgrade('/states?closing')
+        assert client.read_close() == 4000
+        server.process.send_signal(signal.SIGTERM)
+        assert client.read_all() == b''
+    assert server.process.wait(PATIENCE) == -signal.SIGTERM
+
+
+def test_goodbye_comes_behind_what_was_being_sent(start):
+    server = start({'states': STATES})
+    with server.connect() as client, server.connect() as other:
+        client.upgrade('/states?stuck')
+        # Its message has begun, and cannot end before it is read.
+        left = 10 + (1 << 23) - len(client.sock.recv(1))
+        other.upgrade('/states?waiting')
+        assert other.read_frame() == (0x81, b'ready')
+        server.process.send_signal(signal.SIGTERM)
+        # Who says goodbye has been there.
+        assert other.read_close() == 1001
+        while left:
+            left -= len(client.sock.recv(min(left, 1 << 20)))
         assert client.read_close() == 1001
     assert server.process.wait(PATIENCE) == -signal.SIGTERM
 

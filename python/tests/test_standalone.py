@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -38,12 +39,22 @@ def run(*options):
     (['-w', '.', '-s', '/', '-p', '0'], '/'),
     (['-t'], '--private-key'),
     (['-t', '-k', '/no/such/key', '-c', '/no/such/certificate', '-p', '0'], '/no/such/certificate'),
-    (['--tls-client-auth'], '--tls-client-auth'),
-], ids=lambda value: value[0] if isinstance(value, list) else '')
+    (['--tls-client-auth'], '--tls-client-auth needs --tls'),
+    (['--tls-client-cert-optional'], '--tls-client-cert-optional needs --tls'),
+    (['-t', '-k', 'k', '-c', 'c', '--tls-client-cert-optional'], '--tls-client-cert-optional needs --tls-client-auth'),
+    (['-t', '-k', 'k', '-c', 'c', '--tls-client-auth'], '--tls-client-auth needs --tls-client-ca'),
+], ids=lambda value: ' '.join(value) if isinstance(value, list) else '')
 def test_a_mistake_is_one_line_and_status_1(options, named):
     status, said = run(*options)
     assert status == 1 and named in said
     assert said.count('\n') == 1, said
+
+
+def test_a_mistake_is_in_the_log_file_too(tmp_path):
+    path = tmp_path / 'log'
+    status, said = run('-l', str(path), '--queue', '-1')
+    assert status == 1 and said.endswith('--queue is at least 0, not -1\n') and said.count('\n') == 1
+    assert '--queue is at least 0' in path.read_text()
 
 
 def test_argparse_has_its_own_status():
@@ -95,7 +106,9 @@ def test_a_bad_handler_does_not_keep_the_others_from_serving(start):
 
 @pytest.mark.parametrize('package', [mod_pywebsocket, pywebsocket3])
 def test_run_by_its_path(package, tmp_path):
-    (tmp_path / 'echo_wsh.py').write_text(ECHO)
+    # Its directory has modules whose names are also others'.
+    (tmp_path / 'echo_wsh.py').write_text('import importlib.util\nassert not importlib.util.find_spec("memorizingfile")\n'
+                                          + ECHO)
     process = subprocess.Popen([sys.executable, 'standalone.py', '-p', '0', '-w', str(tmp_path)],
                                cwd=package.__path__[0], stdout=subprocess.PIPE, text=True)
     try:
@@ -155,10 +168,43 @@ def test_what_is_obsolete_is_warned_of(start, option):
     assert server.log().count('obsolete') == 1
 
 
+def test_threads_are_logged_now_and_then(start):
+    server = start({'echo': ECHO}, '--thread-monitor-interval-in-sec', '1', '--log-level', 'info')
+    deadline = time.monotonic() + PATIENCE
+    while len(re.findall(r'ThreadMonitor: \d+ active threads: MainThread', server.log())) < 2:
+        assert time.monotonic() < deadline, server.log()
+        time.sleep(0.05)  # between two looks
+
+
+LEVELS = '''
+import logging
+
+def web_socket_do_extra_handshake(request):
+    pass
+
+def web_socket_transfer_data(request):
+    for name in ('_Deflater', '_Inflater'):
+        request.ws_stream.send_message(logging.getLevelName(logging.getLogger('mod_pywebsocket.util.' + name).level))
+'''
+
+
+def test_a_log_file_is_rotated_and_compression_has_a_level_of_its_own(start, tmp_path):
+    path = tmp_path / 'the.log'
+    server = start({'levels': LEVELS}, '-l', str(path), '--log-max', '500', '--log-count', '2', '--log-level', 'debug',
+                   '--deflate-log-level', 'error')
+    for _ in range(5):
+        with server.connect() as client:
+            client.upgrade('/levels')
+            assert [client.read_frame()[1] for _ in range(2)] == [b'ERROR'] * 2
+    server.stop()
+    assert sorted(path.name for path in tmp_path.glob('the.log*')) == ['the.log', 'the.log.1', 'the.log.2']
+    assert (tmp_path / 'the.log.1').stat().st_size < 2000
+
+
 def test_basic_authentication(start):
     server = start({'echo': ECHO}, '--basic-auth', '--basic-auth-credential', 'me:secret')
     for request in (head(), head(Authorization='Basic dGVzdDp0ZXN0'), head('/nothing'),
-                    head(Authorization='Basic bWU6c2VjcmV0 ')):
+                    head(Authorization='Basic bWU6c2VjcmV0 '), head(Authorization='Basic \xe9')):
         status, _, rest = server.answer(request).partition(b'\r\n')
         assert status == b'HTTP/1.0 401 Unauthorized'
         assert b'\r\nWWW-Authenticate: Basic realm="Pywebsocket"\r\n' in rest and rest.endswith(b'\r\n\r\n')

@@ -2,6 +2,7 @@
 
 import pytest
 from conftest import close, masked, text
+from streams import PythonConnection, Request
 
 from mod_pywebsocket import msgutil, stream
 from mod_pywebsocket.stream import StreamOptions
@@ -170,6 +171,29 @@ def test_a_close_waits_for_its_answer(make):
     request.ws_stream.close_connection(wait_response=False)
 
 
+def test_pings_do_not_prolong_the_wait_for_the_answer_to_a_close():
+    waits = []
+
+    class Raw:
+        def gettimeout(self):
+            return None
+
+        def settimeout(self, seconds):
+            waits.append(seconds)
+
+    class Handler:
+        connection = Raw()
+
+    options = StreamOptions()
+    options.close_timeout = 100
+    request = Request(PythonConnection(masked(0x89) + masked(0x89) + close()), options)
+    request._request_handler = Handler
+    request.ws_stream.close_connection()
+    # Before each frame what is left of it; afterwards for ever, as before.
+    assert waits[0] == 100 and waits[-1] is None
+    assert len(waits) == 5 and 100 > waits[1] > waits[2] > waits[3] > 0
+
+
 def test_a_ping_handler_answers_itself(make):
     request, sent = make(masked(0x89, b'q') + text('m'))
     calls = []
@@ -198,6 +222,15 @@ def test_pongs_are_told(make):
     request.on_pong_handler = lambda request, body: setattr(request, 'pong', body)
     request.ws_stream.receive_message()
     assert request.pong == b'2'
+
+
+def test_pongs_of_the_servers_own_pings_are_not_told_but_a_handlers_are(make):
+    pongs = []
+    request, _ = make(masked(0x8a, b'keepalive') + masked(0x8a, b'keepalive') + text('m'))
+    request.on_pong_handler = lambda request, body: pongs.append(body)
+    request.ws_stream.send_ping('keepalive')
+    request.ws_stream.receive_message()
+    assert pongs == [b'keepalive']
 
 
 @pytest.mark.parametrize('data', [

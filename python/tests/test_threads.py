@@ -70,7 +70,9 @@ def test_a_thread_waits_as_long_as_it_is_told(pair):
     endless = _linkspan.Channel(other.fileno())
     other.close()
     waiting = in_thread(endless.read, 1)
-    assert isinstance(in_thread(channel.read, 1)(), TimeoutError)
+    for _ in range(5):
+        # Sooner or later the other one is who waits for the events of both.
+        assert isinstance(in_thread(channel.read, 1)(), TimeoutError)
     far.sendall(b'x')
     assert waiting() == b'x'
     far.close()
@@ -88,6 +90,55 @@ def test_a_writer_waits_for_room_while_another_thread_reads(pair):
         received += theirs.recv(1 << 20)
     assert written() is None
     assert received == data
+
+
+def test_a_read_that_fills_its_buffer_is_followed_by_another(pair):
+    channel, theirs = pair
+    has_come = threading.Event()
+    data = bytes(range(256)) * 600
+
+    def read():
+        # From its first wait on, a thread knows what may be read from the system's events alone.
+        received = channel.read(1)
+        has_come.wait(PATIENCE)
+        while len(received) <= len(data):
+            received += channel.read(1 << 20)
+        return received
+
+    reading = in_thread(read)
+    theirs.sendall(b'x')
+    # More than one read takes, and all of it is there before the next.
+    theirs.sendall(data)
+    has_come.set()
+    assert reading() == b'x' + data
+
+
+def test_who_is_ready_first_has_its_turn_first():
+    def note(number, order):
+        order.append((channels[number].read(1), number))
+
+    pairs = [socket.socketpair() for _ in range(20)]
+    channels = [_linkspan.Channel(ours.fileno()) for ours, _ in pairs]
+    before = sys.getswitchinterval()
+    # Nobody else runs while all are made ready, but for those who ask for nothing of Python's.
+    sys.setswitchinterval(10)
+    try:
+        for _ in range(10):
+            order = []
+            waiting = [in_thread(note, number, order) for number in range(len(channels))]
+            for _, theirs in pairs:
+                theirs.sendall(b'x')
+            for result in waiting:
+                result()
+            if order == [(b'x', number) for number in range(len(channels))]:
+                return
+        pytest.fail('never in the order in which they were ready, the last time %r' % order)
+    finally:
+        sys.setswitchinterval(before)
+        for channel, sockets in zip(channels, pairs):
+            channel.close()
+            for sock in sockets:
+                sock.close()
 
 
 def test_closing_wakes_a_reader_and_a_writer(pair):
@@ -169,9 +220,8 @@ def test_a_forked_child_ends_while_its_parent_goes_on():
                 if data == b'fork':
                     child = os.fork()
                     if child == 0:
-                        # What the parent waits on is dropped here, and is the parent's all the same.
-                        channels.clear()
-                        del channel
+                        # What the parent waits on is closed here, and is the parent's all the same.
+                        channel.close()
                         os._exit(7)
                     _, status = os.waitpid(child, 0)
                     data = b'%d' % os.WEXITSTATUS(status)
@@ -199,6 +249,8 @@ def test_a_forked_child_may_use_a_connection():
         threading.Thread(target=other.read, args=(1,), daemon=True).start()
 
         def fork():
+            # This thread has waited among others already.
+            print(channel.read(4).decode(), flush=True)
             if os.fork() == 0:
                 threading.Timer(0.05, first[1].sendall, (b'late',)).start()
                 os.write(1, channel.read(4))
@@ -207,8 +259,9 @@ def test_a_forked_child_may_use_a_connection():
 
         thread = threading.Thread(target=fork)
         thread.start()
+        first[1].sendall(b'soon')
         thread.join()
-    ''') == 'late'
+    ''') == 'soon\nlate'
 
 
 @pytest.mark.parametrize('message', ['', 'x'])

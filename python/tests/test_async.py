@@ -245,6 +245,21 @@ def test_the_longest_message_is_bounded_before_it_comes(start):
         assert client.read_close() == 1002
 
 
+def test_a_ping_may_be_longer_than_a_message(start):
+    server = start({'echo': as_async(ECHO)}, '--max-message-bytes', '10')
+    ping = masked(0x89, b'p' * 100)
+    with server.connect() as client, server.connect() as other:
+        client.upgrade()
+        other.upgrade()
+        client.send(ping[:50])
+        # What has come of it has been looked at when the other has its answer.
+        for _ in range(3):
+            other.send(text('x'))
+            assert other.read_frame() == (0x81, b'x')
+        client.send(ping[50:])
+        assert client.read_frame() == (0x8a, b'p' * 100)
+
+
 def test_frames_by_hand_cannot_be_waited_for(start):
     server = start({'raw': HOOK + '''
 async def web_socket_transfer_data(request):

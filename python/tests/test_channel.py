@@ -68,6 +68,18 @@ def test_bytes_that_nobody_has_read_are_seen(pair):
     assert channel.unread() == 16384
 
 
+def test_what_is_posted_keeps_its_order(pair):
+    channel, peer = pair
+    assert channel.post(HUGE)
+    # Now there is room again, and a rest that is to use it.
+    read = peer.recv(1 << 20)
+    assert channel.post(b'behind')
+    while channel.flush():
+        read += peer.recv(1 << 20)
+    read += read_exactly(peer, len(HUGE) + 6 - len(read))
+    assert read == HUGE + b'behind'
+
+
 def test_an_offer_that_goes_in_part_is_sent_whole(pair):
     channel, peer = pair
     assert channel.offer(HUGE)

@@ -5,7 +5,7 @@ import zlib
 import pytest
 from conftest import close, masked
 
-from mod_pywebsocket import common, extensions, msgutil, stream
+from mod_pywebsocket import common, extensions, msgutil, stream, util
 from mod_pywebsocket.stream import StreamOptions
 
 
@@ -47,13 +47,16 @@ def test_compressed_bytes_are_zlibs(make):
     request.ws_stream.send_message('Hel', end=False)
     request.ws_stream.send_ping(b'no RSV1')
     request.ws_stream.send_message('lo')
+    request.ws_stream.send_message('once, ' * 9)
+    request.ws_stream.send_message('once, ' * 9)
     compressor = zlib.compressobj(wbits=-10)
 
     def piece(data):
         return compressor.compress(data) + compressor.flush(zlib.Z_SYNC_FLUSH)
 
     expected = b''
-    for first, data, is_end in ((0xc1, b'Hello', True), (0xc1, b'', True), (0x41, b'Hel', False), (0x80, b'lo', True)):
+    for first, data, is_end in ((0xc1, b'Hello', True), (0xc1, b'', True), (0x41, b'Hel', False), (0x80, b'lo', True),
+                                (0xc1, b'once, ' * 9, True), (0xc1, b'once, ' * 9, True)):
         packed = piece(data)
         if is_end:
             packed = packed[:-4]
@@ -63,13 +66,50 @@ def test_compressed_bytes_are_zlibs(make):
     assert sent() == expected
 
 
-def test_a_bomb_is_not_inflated(make):
+def test_without_takeover_every_message_begins_anew(make):
+    _, options = with_deflate(server_no_context_takeover=None)
+    request, sent = make(b'', options)
+    request.ws_stream.send_message('again')
+    request.ws_stream.send_message('again')
+    packed = deflated(b'again')
+    assert sent() == (bytes((0xc1, len(packed))) + packed) * 2
+
+
+@pytest.mark.parametrize('offer, bits, agreed', [
+    ({}, None, 'permessage-deflate'), ({}, 10, None),
+    ({'client_max_window_bits': None}, 10, 'permessage-deflate; client_max_window_bits=10'),
+    ({'client_max_window_bits': '9'}, 10, 'permessage-deflate; client_max_window_bits=9'),
+    ({'client_max_window_bits': '12'}, 10, 'permessage-deflate; client_max_window_bits=10'),
+], ids=str)
+def test_a_handler_asks_for_a_smaller_window(offer, bits, agreed):
+    request = common.ExtensionParameter('permessage-deflate')
+    for name, value in offer.items():
+        request.add_parameter(name, value)
+    processor = extensions.get_extension_processor(request)
+    if bits is not None:
+        processor.set_client_max_window_bits(bits)
+    response = processor.get_extension_response()
+    assert (response and common.format_extension(response)) == agreed
+
+
+def test_a_bomb_is_not_inflated(make, monkeypatch):
+    sizes = []
+    inflate = util._RFC1979Inflater.filter
+
+    def filter_(inflater, *arguments):
+        message = inflate(inflater, *arguments)
+        sizes.append(len(message))
+        return message
+
+    monkeypatch.setattr(util._RFC1979Inflater, 'filter', filter_)
     _, options = with_deflate()
     options.max_message_bytes = 1 << 20
     request, _ = make(masked(0xc2, deflated(bytes(1 << 20))) + masked(0xc2, zlib.compress(bytes(1 << 26))[2:-4]), options)
     assert request.ws_stream.receive_message() == bytes(1 << 20)
     with pytest.raises(stream.MessageTooBigException):
         request.ws_stream.receive_message()
+    # One byte more tells that there is more.
+    assert sizes == [1 << 20, (1 << 20) + 1]
 
 
 def test_compression_can_be_switched(make):

@@ -167,6 +167,7 @@ def test_extra_headers_come_last_and_as_they_are(server):
     ('permessage-deflate; server_no_context_takeover; server_max_window_bits=9',
      'permessage-deflate; server_max_window_bits=9; server_no_context_takeover'),
     ('permessage-deflate; x, permessage-deflate', 'permessage-deflate'),
+    ('permessage-deflate, permessage-deflate; server_no_context_takeover', 'permessage-deflate'),
     ('permessage-deflate; server_max_window_bits=7', None),
     ('permessage-deflate; server_max_window_bits=16', None),
     ('permessage-deflate; server_max_window_bits=08', None),
@@ -196,7 +197,9 @@ def test_what_a_handler_sees(server):
     with server.connect() as client:
         client.upgrade('/seen?a=%20b', Origin='http://here', Sec_WebSocket_Protocol='p, q', X_Test='one')
         seen = json.loads(client.read_frame()[1])
-    assert seen.pop('lines')[0] == 'GET /seen?a=%20b HTTP/1.1\r\n'
+    lines = seen.pop('lines')
+    assert lines[0] == 'GET /seen?a=%20b HTTP/1.1\r\n' and lines[-1] == '\r\n'
+    assert 'Origin: http://here\r\n' in lines and len(lines) == 10
     assert seen.pop('remote') in ('127.0.0.1', '::1')
     assert seen == {
         'uri': '/seen?a=%20b', 'unparsed_uri': '/seen?a=%20b', 'method': 'GET', 'protocol': 'HTTP/1.1',
@@ -204,6 +207,18 @@ def test_what_a_handler_sees(server):
         'requested': ['p', 'q'], 'x': 'one', 'missing': None, 'https': False, 'extensions': None,
         'local': ['localhost', server.port], 'flags': [False, False],
     }
+
+
+@pytest.mark.parametrize('lines, seen', [
+    ('X-Test: a\r\nX-Test: b', 'a'), ('x-TEST:  a \t', 'a \t'), ('X-Test: a\r\n b', 'a\r\n b'), ('X-Test:', ''),
+    ('X-Test: \xe9', '\xe9'),
+], ids=repr)
+def test_how_a_header_is_read(server, lines, seen):
+    import json
+    with server.connect() as client:
+        client.send(head('/seen').replace(b'\r\n\r\n', b'\r\n' + lines.encode('latin-1') + b'\r\n\r\n'))
+        client.read_head()
+        assert json.loads(client.read_frame()[1])['x'] == seen
 
 
 # Without a server.

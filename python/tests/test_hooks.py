@@ -177,7 +177,8 @@ def test_the_second_hook_ends(server, what, code):
     with server.connect() as client:
         client.upgrade('/transfer?' + what)
         assert client.read_close() == code
-        if code not in (1006, 1001):
+        # The last two are not to be answered.
+        if code not in (1006, 1001, 1002):
             client.send(close(code))
         assert client.read_all() == b''
 
@@ -188,6 +189,15 @@ def test_a_message_after_the_end_of_the_handler_ends_the_connection(server):
         assert client.read_close() == 1000
         client.send(text('still talking'))
         assert client.read_all() == b''
+
+
+def test_what_nobody_has_read_does_not_cut_off_the_end(server):
+    with server.connect() as client:
+        client.send(head('/transfer?going-away') + text('x' * 1000))
+        client.read_head()
+        assert client.read_close() == 1001
+        # A reset would raise, and could have taken the close frame with it.
+        assert client.sock.recv(1) == b''
 
 
 def test_pings_are_answered_while_waiting_for_the_close(server):
@@ -275,15 +285,16 @@ def test_a_code_that_nobody_may_send_is_answered_by_1002(server, code):
         assert client.read_close() == 1002
 
 
-def test_a_reason_that_is_not_utf8_is_answered_by_1007(server):
+@pytest.mark.parametrize('reason', [b'\xff', b'cut \xc3'])
+def test_a_reason_that_is_not_utf8_is_answered_by_1007(server, reason):
     with server.connect() as client:
         client.upgrade('/passive?echo')
-        client.send(masked(0x88, b'\x03\xe8\xff'))
+        client.send(masked(0x88, b'\x03\xe8' + reason))
         assert client.read_close() == 1007
 
 
 @pytest.mark.parametrize('frame, code', [
-    (b'\x81\x02hi', 1002),
+    (b'\x81\x02hi', 1002), (b'\x81\x64', 1002),
     (masked(0x81, b'\xff'), 1007),
     (masked(0x81, b'\xed\xa0\x80'), 1007),
     (masked(0x01, b'\xff'), 1007),

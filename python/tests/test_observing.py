@@ -266,6 +266,8 @@ def test_metrics_name_the_code_of_a_close(start, ours, theirs, counted):
         client.upgrade('/closes?%d' % ours)
         assert client.read(6) == b'\x01\x01a\x80\x02b' and client.read(1) == b'c'
         assert client.read_close() == ours
+        now = numbers(port)
+        assert (now['linkspan_received_messages_total'], now['linkspan_sent_messages_total']) == (0, 1)
         if theirs is not None:
             client.send(close(None if theirs == 1005 else theirs))
         client.read_all()

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import ECHO, PATIENCE, close, head, text
+from conftest import ECHO, PATIENCE, close, head, masked, text
 
 import mod_pywebsocket
 import pywebsocket3
@@ -228,6 +228,12 @@ def test_messages_have_a_limit(start):
         client.send(text('x' * 1000))
         assert client.read_frame() == (0x81, b'x' * 1000)
         client.send(text('x' * 1001))
+        assert client.read_close() == 1009
+        assert client.read_all() == b''
+    with server.connect() as client:
+        client.upgrade()
+        # It is refused before it comes, and nobody waits for an answer behind it.
+        client.send(masked(0x82, length=1001))
         assert client.read_close() == 1009
         assert client.read_all() == b''
 

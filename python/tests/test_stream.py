@@ -189,9 +189,10 @@ def test_pings_do_not_prolong_the_wait_for_the_answer_to_a_close():
     request = Request(PythonConnection(masked(0x89) + masked(0x89) + close()), options)
     request._request_handler = Handler
     request.ws_stream.close_connection()
-    # Before each frame what is left of it; afterwards for ever, as before.
-    assert waits[0] == 100 and waits[-1] is None
-    assert len(waits) == 5 and 100 > waits[1] > waits[2] > waits[3] > 0
+    # What is left of it, again and again; afterwards for ever, as before.
+    while_waiting = waits[:-1]
+    assert waits[0] == 100 and waits[-1] is None and len(while_waiting) >= 4
+    assert while_waiting == sorted(while_waiting, reverse=True) and while_waiting[-1] < 100
 
 
 def test_a_ping_handler_answers_itself(make):
@@ -240,10 +241,11 @@ def test_pongs_of_the_servers_own_pings_are_not_told_but_a_handlers_are(make):
 def test_a_message_above_the_limit_is_too_big(make, data):
     options = StreamOptions()
     options.max_message_bytes = 1000
-    request, _ = make(text('x' * 1000) + text('x' * 600, False) + masked(0x89, b'p' * 125) + masked(
-        0x00, b'x' * 400) + masked(0x89, b'p' * 125) + masked(0x80) + data, options)
-    assert request.ws_stream.receive_message() == 'x' * 1000
-    assert request.ws_stream.receive_message() == 'x' * 1000
+    in_fragments = text('x' * 600, False) + masked(0x89, b'p' * 125) + masked(0x00, b'x' * 400) + masked(
+        0x89, b'p' * 125) + masked(0x80)
+    request, _ = make(text('x' * 1000) + in_fragments * 2 + data, options)
+    for _ in range(3):
+        assert request.ws_stream.receive_message() == 'x' * 1000
     with pytest.raises(stream.MessageTooBigException):
         request.ws_stream.receive_message()
 

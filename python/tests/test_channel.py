@@ -100,3 +100,17 @@ def test_an_offer_pushes_what_the_one_before_has_left(pair):
         read += peer.recv(1 << 20)
     read += read_exactly(peer, len(HUGE) + 4 - len(read))
     assert read == HUGE + b'next'
+
+
+def test_bytes_that_nobody_has_read_do_not_break_off_what_was_sent():
+    ours, peer = socket.socketpair()
+    with ours, peer:
+        peer.settimeout(PATIENCE)
+        channel = Channel(ours.fileno())
+        ours.close()
+        peer.sendall(b'x' * 100000)
+        channel.write(b'last')
+        channel.close()
+        assert peer.recv(100) == b'last'
+        # Not a reset, which the system makes of bytes that are left.
+        assert peer.recv(100) == b''

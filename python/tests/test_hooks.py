@@ -191,15 +191,6 @@ def test_a_message_after_the_end_of_the_handler_ends_the_connection(server):
         assert client.read_all() == b''
 
 
-def test_what_nobody_has_read_does_not_cut_off_the_end(server):
-    with server.connect() as client:
-        client.send(head('/transfer?going-away') + text('x' * 1000))
-        client.read_head()
-        assert client.read_close() == 1001
-        # A reset would raise, and could have taken the close frame with it.
-        assert client.sock.recv(1) == b''
-
-
 def test_pings_are_answered_while_waiting_for_the_close(server):
     with server.connect() as client:
         client.upgrade('/transfer?return')

@@ -12,8 +12,10 @@ import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from conftest import ECHO, PATIENCE, close, head, masked, text
+from conftest import ECHO, PATIENCE, Client, close, head, masked, text
 from test_standalone import run
+
+from mod_pywebsocket.websocket_server import WebSocketServer
 
 PING = b'keepalive'
 WRAPPED = '''
@@ -277,6 +279,31 @@ def test_metrics_name_the_code_of_a_close(start, ours, theirs, counted):
     assert (now['linkspan_sent_messages_total'], now['linkspan_sent_bytes_total']) == (1, 3)
 
 
+def test_metrics_count_on_a_socket_that_somebody_has_wrapped(embed):
+    class Wrapped:
+        def __init__(self, inner):
+            self._inner = inner
+
+        def __getattr__(self, name):
+            return getattr(self._inner, name)
+
+    class Mine(WebSocketServer):
+        def get_request(self):
+            request, address = super().get_request()
+            return Wrapped(request), address
+
+    server = embed(Mine, metrics=0)
+    with Client(socket.create_connection(('127.0.0.1', server.server_port), PATIENCE)) as client:
+        client.upgrade()
+        client.send(text('12345') + masked(0x89, b'ping') + masked(0x82, b'6'))
+        assert client.read(7 + 6 + 3) == b'\x81\x0512345\x8a\x04ping\x82\x016'
+        now = numbers(server._metrics_port)
+        client.send(close(1000))
+        assert client.read_close() == 1000
+    assert now['linkspan_received_messages_total'] == now['linkspan_sent_messages_total'] == 2
+    assert now['linkspan_received_bytes_total'] == now['linkspan_sent_bytes_total'] == 6
+
+
 def test_metrics_are_for_this_machine_and_end_with_their_server(embed):
     server = embed(metrics=0)
     port = server._metrics_port
@@ -329,6 +356,17 @@ def test_the_log_as_json(start, tmp_path, to_file):
     assert failure['connection'] == opened['/fails']
     assert failure['fields']['exception'].startswith('Traceback ') and 'two\nlines' in failure['fields']['exception']
     assert 'Traceback' not in failure['fields']['message']
+
+
+def test_the_json_log_has_tracebacks_of_every_kind(start):
+    server = start({'aborts': ECHO.replace('    pass', '''
+    from mod_pywebsocket import handshake
+    raise handshake.AbortedByUserException('no more')''')}, '--json-log', '--log-level', 'debug')
+    with server.connect() as client:
+        client.send(head('/aborts'))
+        assert client.read_all() == b''
+    tracebacks = [record['fields']['exception'] for record in records(server.log()) if 'exception' in record['fields']]
+    assert tracebacks and all(trace.startswith('Traceback ') and 'no more' in trace for trace in tracebacks)
 
 
 def test_the_json_log_tells_who_was_sent_away(start):

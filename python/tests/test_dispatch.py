@@ -167,3 +167,9 @@ def test_a_file_in_another_encoding_is_named_with_its_line(tmp_path):
     with pytest.raises(UnicodeDecodeError, match='in line 7 of .*bad_wsh.py'):
         dispatch.Dispatcher(str(tmp_path), handler_encoding='utf-8')
     assert dispatch.Dispatcher(str(tmp_path), handler_encoding='latin-1').source_warnings() == []
+
+
+@pytest.mark.parametrize('passive', ['5', 'None', '""'])
+def test_a_third_function_that_cannot_be_called_counts_as_none(passive):
+    suite = dispatch._source_handler_file(GOOD + 'web_socket_passive_closing_handshake = ' + passive)
+    assert suite.passive_closing_handshake(None) == (1000, '')

@@ -27,16 +27,11 @@ class Peer(Client):
 
     def read_frame(self):
         """``(first byte, payload)`` of a masked frame, or ``None`` at the end of the stream."""
-        start = self.read(2)
-        if len(start) < 2:
+        header = self.read_header()
+        if header is None:
             return None
-        first, length = start
-        assert length >= 0x80, 'a client masks'
-        length &= 0x7f
-        if length == 126:
-            length, = struct.unpack('!H', self.read(2))
-        elif length == 127:
-            length, = struct.unpack('!Q', self.read(8))
+        first, is_masked, length = header
+        assert is_masked, 'a client masks'
         key = self.read(4)
         payload = self.read(length)
         # As one number: some payloads are long.

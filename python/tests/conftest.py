@@ -132,14 +132,26 @@ def web_socket_transfer_data(request):
 '''
 
 
+class Wrapped:
+    """A socket as somebody hands it on who has wrapped it."""
+
+    def __init__(self, inner):
+        self._inner = inner
+
+    def __getattr__(self, name):
+        return getattr(self._inner, name)
+
+
 @pytest.fixture
 def embed(tmp_path):
-    """``embed(class, **options)``: that server, running in a thread."""
+    """``embed(class, handlers, **options)``: that server, with these handlers beside an echo, running in a thread."""
     running = []
     (tmp_path / 'echo_wsh.py').write_text(ECHO)
 
-    def embed_server(server_class=None, **changes):
+    def embed_server(server_class=None, handlers=None, **changes):
         from mod_pywebsocket import standalone
+        for name, source in (handlers or {}).items():
+            (tmp_path / (name + '_wsh.py')).write_text(source)
         options, rest = standalone._parse_args_and_config(
             ['-p', '0', '-H', '127.0.0.1', '-w', str(tmp_path), '-d', str(tmp_path)])
         assert rest == []

@@ -83,17 +83,26 @@ class Client:
         answer, _, self.buffer = self.buffer.partition(b'\r\n\r\n')
         return answer
 
-    def read_frame(self):
-        """``(first byte, payload)``, or ``None`` at the end of the stream."""
+    def read_header(self):
+        """``(first byte, whether it is masked, the payload's length)``, or ``None`` at the end of the stream."""
         start = self.read(2)
         if len(start) < 2:
             return None
-        first, length = start
-        assert length < 0x80, 'a server does not mask'
+        first, second = start
+        length = second & 0x7f
         if length == 126:
             length, = struct.unpack('!H', self.read(2))
         elif length == 127:
             length, = struct.unpack('!Q', self.read(8))
+        return first, second >= 0x80, length
+
+    def read_frame(self):
+        """``(first byte, payload)``, or ``None`` at the end of the stream."""
+        header = self.read_header()
+        if header is None:
+            return None
+        first, is_masked, length = header
+        assert not is_masked, 'a server does not mask'
         return first, self.read(length)
 
     def read_close(self):

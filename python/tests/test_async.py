@@ -6,9 +6,8 @@ import socket
 import threading
 
 import pytest
-from conftest import ECHO, PATIENCE, Client, as_async, close, head, masked, text
+from conftest import ECHO, PATIENCE, Client, Wrapped, as_async, close, head, masked, text
 
-from mod_pywebsocket import standalone
 from mod_pywebsocket.websocket_server import WebSocketServer
 
 HOOK = '''
@@ -520,30 +519,6 @@ async def web_socket_transfer_data(request):
 # Servers of others.
 
 
-@pytest.fixture
-def embed(tmp_path):
-    """``embed(class, source)``: that server with one handler, in this process."""
-    running = []
-
-    def embed_server(server_class, source):
-        (tmp_path / 'it_wsh.py').write_text(source)
-        options, _ = standalone._parse_args_and_config(
-            ['-p', '0', '-H', '127.0.0.1', '-w', str(tmp_path), '-d', str(tmp_path)])
-        options.cgi_directories = []
-        options.is_executable_method = None
-        server = server_class(options)
-        thread = threading.Thread(target=server.serve_forever, kwargs={'poll_interval': 0.01})
-        thread.start()
-        running.append((server, thread))
-        return server
-
-    yield embed_server
-    for server, thread in running:
-        server.shutdown()
-        server.server_close()
-        thread.join(PATIENCE)
-
-
 def connect(server):
     return Client(socket.create_connection(server._sockets[0][0].getsockname()[:2], PATIENCE))
 
@@ -551,14 +526,6 @@ def connect(server):
 class OneStepIsOurs(WebSocketServer):
     def verify_request(self, request, client_address):
         return True
-
-
-class Wrapped:
-    def __init__(self, inner):
-        self.inner = inner
-
-    def __getattr__(self, name):
-        return getattr(self.inner, name)
 
 
 class Wraps(WebSocketServer):
@@ -572,7 +539,7 @@ def test_a_server_in_a_thread_has_a_loop_until_the_last_handler_ends(embed, serv
     def loops():
         return [thread for thread in threading.enumerate() if thread.name == 'Handler-loop']
 
-    server = embed(server_class, ASYNC_ECHO)
+    server = embed(server_class, {'it': ASYNC_ECHO})
     before = len(loops())
     with connect(server) as client, connect(server) as other:
         client.upgrade('/it')
@@ -592,7 +559,7 @@ def test_a_server_in_a_thread_has_a_loop_until_the_last_handler_ends(embed, serv
 
 
 def test_a_wrapped_socket_is_refused_in_one_sentence(embed, caplog):
-    server = embed(Wraps, ASYNC_ECHO)
+    server = embed(Wraps, {'it': ASYNC_ECHO})
     with connect(server) as client:
         client.upgrade('/it')
         assert client.read_all() == b''
@@ -609,7 +576,7 @@ def test_an_async_handler_that_others_dispatch_is_waited_for(embed):
             ended.append(request.ws_close_code)
 
     ended = []
-    server = embed(WebSocketServer, ASYNC_ECHO)
+    server = embed(WebSocketServer, {'it': ASYNC_ECHO})
     server.websocket_server_options.dispatcher.__class__ = Counting
     with connect(server) as client:
         client.upgrade('/it')

@@ -72,19 +72,9 @@ def web_socket_transfer_data(request):
 '''
 
 
-def test_a_client_that_never_answers_a_close_is_let_go(start):
-    server = start({'closes': CLOSES}, '--close-timeout', '0.2', '--log-level', 'debug')
-    with server.connect() as client:
-        client.upgrade('/closes')
-        assert client.read_close() == 4000
-        assert client.read_all() == b''
-    assert server.process.stdout.readline() == b'timeout is now None\n'
-    assert 'Traceback' not in server.log()
-
-
-def test_an_async_handler_does_not_wait_for_ever_either(start):
-    server = start({'closes': CLOSES.replace('def web_socket_tr', 'async def web_socket_tr').replace(
-        'request.ws_stream.close', 'await request.ws_stream.close')}, '--close-timeout', '0.2')
+@pytest.mark.parametrize('source', [CLOSES, as_async(CLOSES)], ids=['sync', 'async'])
+def test_a_client_that_never_answers_a_close_is_let_go(start, source):
+    server = start({'closes': source}, '--close-timeout', '0.2', '--log-level', 'debug')
     with server.connect() as client:
         client.upgrade('/closes')
         assert client.read_close() == 4000

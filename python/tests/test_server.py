@@ -5,7 +5,7 @@ import socket
 import threading
 
 import pytest
-from conftest import PATIENCE, Client, head, text
+from conftest import PATIENCE, Client, Wrapped, head, text
 
 from mod_pywebsocket import standalone
 from mod_pywebsocket.websocket_server import WebSocketServer
@@ -108,13 +108,6 @@ def test_tls_works_step_by_step_too(embed, certificates, trusting):
 
 
 def test_a_wrapped_socket_is_used_as_it_is(embed):
-    class Wrapped:
-        def __init__(self, inner):
-            self.inner = inner
-
-        def __getattr__(self, name):
-            return getattr(self.inner, name)
-
     class Mine(WebSocketServer):
         def get_request(self):
             request, address = super().get_request()

@@ -52,7 +52,7 @@ MAP = '''# a comment
 /three /alias more
 /unknown /nothing
   /blank /alias
-/behind /alias 
+/behind /alias\x20
 #/comment /alias
 one
 '''

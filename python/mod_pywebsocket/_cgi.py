@@ -29,7 +29,7 @@ _NOT_TOLD = ('content-type', 'content-length', 'proxy', 'authorization')
 _PIECE_BYTES = 64 << 10
 
 # Scripts that run, each the first of its process group.
-_running = set()
+_running: 'set[subprocess.Popen[bytes]]' = set()
 # They are not the child's that a handler forks.
 os.register_at_fork(after_in_child=_running.clear)
 

@@ -140,8 +140,20 @@ class ChannelFile:
         self._channel = channel
 
     def __getattr__(self, name):
-        # `read`, `write` and what else a connection can do.
+        # What else a connection can do.
         return getattr(self._channel, name)
+
+    def readline(self, limit=-1):
+        """The next line, or at most ``limit`` bytes of it."""
+        return self._channel.readline(limit)
+
+    def read(self, length):
+        """At least one byte, at most ``length``; ``b''`` at the end."""
+        return self._channel.read(length)
+
+    def write(self, data):
+        """Sends all of ``data``."""
+        self._channel.write(data)
 
     def flush(self):
         """Nothing waits here."""

@@ -191,13 +191,17 @@ class _RFC1979Inflater:
     """
 
     def __init__(self, window_bits=zlib.MAX_WBITS):
-        self._inflater = _Inflater(window_bits)
+        self._window_bits = window_bits
+        # Made for the first message: it is seven kilobytes, and a connection may stay silent.
+        self._inflater = None
 
     def filter(self, bytes, max_bytes=-1):
         """One whole compressed message, inflated, or what of it is within ``max_bytes``.
 
         Raises ``zlib.error``.
         """
+        if self._inflater is None:
+            self._inflater = _Inflater(self._window_bits)
         self._inflater.append(bytes + b'\x00\x00\xff\xff')
         return self._inflater.decompress(max_bytes)
 

@@ -196,10 +196,8 @@ class WebSocketServer(socketserver.ThreadingMixIn, HTTPServer):
         front = _linkspan.Front([socket_.fileno() for socket_, _ in self._sockets], self._tls())
         workers = _workers.Workers(front, self._serve_channel, _THREAD_STACK_BYTES)
         try:
-            workers.start()
-            wait = threading.Event().wait
             while not self._shutdown_wanted:
-                wait(poll_interval)
+                workers.keep_one_waiting(poll_interval)
         finally:
             front.close()
             # Open connections stay, and it with them.
@@ -211,7 +209,9 @@ class WebSocketServer(socketserver.ThreadingMixIn, HTTPServer):
         client_address = channel.getpeername()
         conversation = None
         try:
-            handler = self.RequestHandlerClass(channel, client_address, self)
+            kind = self.RequestHandlerClass
+            handler = kind.__new__(kind)
+            handler.__init__(channel, client_address, self)
             conversation = getattr(handler, '_conversation', None)
         except Exception:
             self.handle_error(channel, client_address)

@@ -26,6 +26,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
+use std::mem;
 use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -62,6 +63,8 @@ pub(crate) struct State {
     /// The id of the thread that waits for the events of all.
     pub(crate) poller: Option<u64>,
     sources: Sources<Arc<Waiter>>,
+    /// Room for those that the poller takes: not on its stack, of which each thread would keep what it has touched.
+    events: Vec<EpollEvent>,
     /// Those who do not wait for ever, by the moment and their id.
     deadlines: BTreeMap<(Instant, u64), Arc<Waiter>>,
     pub(crate) duty: Duty,
@@ -289,12 +292,14 @@ impl Baton {
     ) -> (Guard<'a>, Option<Arc<Waiter>>) {
         let longest = state.longest_poll(longest);
         state.poller = Some(poller);
+        let mut events = mem::take(&mut state.events);
         drop(state);
-        let mut events = [EpollEvent::empty(); MAX_EVENTS];
-        let events = self.set.wait(&mut events, longest);
+        events.resize(MAX_EVENTS, EpollEvent::empty());
+        let come = self.set.wait(&mut events, longest);
         let mut state = self.lock();
         state.poller = None;
-        state.note(events);
+        state.note(come);
+        state.events = events;
         let next = self.grant(&mut state);
         (state, next)
     }

@@ -78,7 +78,7 @@ impl Set {
     }
 
     /// Waits for events; none when the time is up, the bell has rung or a signal has come.
-    pub(crate) fn wait<'e>(&self, events: &'e mut [EpollEvent; MAX_EVENTS], longest: EpollTimeout) -> &'e [EpollEvent] {
+    pub(crate) fn wait<'e>(&self, events: &'e mut [EpollEvent], longest: EpollTimeout) -> &'e [EpollEvent] {
         let count = self.epoll.wait(events, longest).unwrap_or(0);
         &events[..count]
     }

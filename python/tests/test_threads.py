@@ -13,6 +13,7 @@ from conftest import ECHO, PATIENCE
 from test_baton import rounds
 
 from linkspan import _linkspan
+from mod_pywebsocket._workers import Workers
 
 
 @pytest.fixture
@@ -326,3 +327,20 @@ def test_threads_of_the_classic_accept_path_take_turns_and_end(tmp_path):
         process.kill()
         process.wait()
         process.stdout.close()
+
+
+def test_a_server_without_room_for_a_thread_tries_again(caplog):
+    with socket.create_server(('localhost', 0)) as listener:
+        front = _linkspan.Front([listener.fileno()])
+        served = threading.Event()
+        workers = Workers(front, lambda channel: served.set(), 1 << 50)
+        try:
+            with socket.create_connection(listener.getsockname(), timeout=PATIENCE) as client:
+                client.sendall(b'GET / HTTP/1.1\r\n\r\n')
+                workers.keep_one_waiting(0.01)
+                assert 'no thread for one more connection' in caplog.text and not served.is_set()
+                workers._stack_bytes = 1 << 20
+                workers.keep_one_waiting(0.01)
+                assert served.wait(PATIENCE)
+        finally:
+            front.close()

@@ -84,8 +84,16 @@ WIRE = [
           r"'HTTP/1.0 404 File not found\r'; 'Server: SimpleHTTP/0.6 Python/*\r'; 'Date: *\r'; ..."): [
               'http/climb', 'http/climb-escaped', 'http/climb-deep', 'http/climb-three']}),
     Difference(
+        'An opening handshake that announces a body (`Content-Length`, `Transfer-Encoding`)',
+        'accepted; the body is taken for frames', '400',
+        'whoever passes it on may send frames as the body of a request, and a request as frames',
+        {('101; close 1002; DEBUG Dispatcher',
+          r"'HTTP/1.0 400 An opening handshake has no body\r'; 'Server: SimpleHTTP/0.6 Python/*\r'; 'Date: *\r'; ..."): [
+              'handshake/content']}),
+    Difference(
         'A target with a NUL, and one that leads to a pipe or a device',
-        'the connection ends without an answer, or never', 'a 404 page', 'no client holds a thread for ever',
+        'the connection ends without an answer, and ERROR in the log; or it never ends', 'a 404 page',
+        'no client holds a thread for ever',
         {('ERROR WebSocketServer ValueError: ',
           r"'HTTP/1.0 404 File not found\r'; 'Server: SimpleHTTP/0.6 Python/*\r'; 'Date: *\r'; ..."): ['handshake/nul']}),
     Difference(
@@ -170,6 +178,8 @@ BEYOND = [
                'holds it for `--close-timeout`, 120 s', 'one client cannot hold a thread for ever'),
     Difference('The head of a request', 'may come as slowly and be as long as the client likes',
                'has 30 s and 256 KiB', 'one client cannot hold a thread for ever'),
+    Difference('Control characters of clients in the log', 'as they came', 'as escapes',
+               'nobody forges a line, or moves a terminal\'s cursor'),
     Difference('The body for a CGI script', 'whatever its length says, and however slowly it comes',
                'one length, at most 16 MiB, within 120 s; else 400, 408, 411 or 413',
                'one client cannot take all memory, nor hold a thread for ever'),

@@ -128,6 +128,10 @@ class WebSocketRequestHandler(_HttpRequestHandler):
             return False
         if getattr(options, 'origins', None) and not self._is_welcome(options.origins):
             return False
+        if self.headers.get('Transfer-Encoding') or self.headers.get('Content-Length', '0').strip('0'):
+            # Whoever passed the request on takes for its body what would be frames here.
+            self.send_error(common.HTTP_STATUS_BAD_REQUEST, 'An opening handshake has no body')
+            return False
 
         try:
             try:

@@ -9,6 +9,20 @@ from mod_pywebsocket import common, util
 _FORMAT = '[%(asctime)s] [%(levelname)s] %(name)s: %(message)s'
 
 
+# What moves a terminal's cursor, ends a line where nobody sees it, or hides what follows; ends of lines are those of
+# tracebacks.
+_CONTROLS = {code: '\\x%02x' % code for code in (*range(0x20), *range(0x7f, 0xa0)) if chr(code) not in '\t\n'}
+_CONTROLS.update({code: '\\u%04x' % code for code in (0x2028, 0x2029, *range(0x202a, 0x202f), *range(0x2066, 0x206a))})
+
+
+class _Formatter(logging.Formatter):
+    """Shows control characters, which clients may have sent, as escapes; only a record begins with a bracket."""
+
+    def format(self, record):
+        line = logging.Formatter.format(self, record)
+        return line if line.isprintable() else line.translate(_CONTROLS).replace('\n[', '\n [')
+
+
 def _get_logger_from_class(c):
     """The logger named after a class."""
     return logging.getLogger('%s.%s' % (c.__module__, c.__name__))
@@ -28,7 +42,7 @@ def configure_logging(options):
         from mod_pywebsocket import _json_log
         handler.setFormatter(_json_log.Formatter())
     else:
-        handler.setFormatter(logging.Formatter(_FORMAT))
+        handler.setFormatter(_Formatter(_FORMAT))
     root.addHandler(handler)
 
     deflate_level = logging.getLevelName(options.deflate_log_level.upper())

@@ -44,7 +44,8 @@ def status(answer):
 # Files.
 
 
-@pytest.mark.parametrize('path', ['/%00', '/page.html%00', '/page.html%00.txt', '/sub/%00/', '/%ed%a0%80', '/%ff', '/\x00'])
+@pytest.mark.parametrize('path', ['/%00', '/page.html%00', '/page.html%00.txt', '/sub/%00/',
+                                  '/%ed%a0%80', '/%ff', '/\x00'])
 def test_what_can_be_no_name_of_a_file_is_not_found(start, tmp_path, path):
     write(tmp_path / 'page.html', 'page')
     server = start({'echo': ECHO})
@@ -63,9 +64,11 @@ def test_what_is_no_file_is_not_opened(start, tmp_path, path):
         assert status(client.read_head()) == 404
 
 
-@pytest.mark.parametrize('path', ['/..\\secret', '/%5c..%5csecret', '/..%5csecret', '/%252e%252e/secret', '/.%2e/secret',
-                                  '/sub/..%2f..%2fsecret', '/....//secret', '/..;/secret', '/..%00/secret', '/%c0%ae%c0%ae/secret',
-                                  'http://localhost/../secret', '../secret', 'file:///../secret', '//secret/..%2f..%2fsecret'])
+@pytest.mark.parametrize('path', ['/..\\secret', '/%5c..%5csecret', '/..%5csecret', '/%252e%252e/secret',
+                                  '/.%2e/secret', '/sub/..%2f..%2fsecret', '/....//secret', '/..;/secret', '/..%00/secret',
+                                  '/%c0%ae%c0%ae/secret',
+                                  'http://localhost/../secret', '../secret', 'file:///../secret',
+                                  '//secret/..%2f..%2fsecret'])
 def test_no_path_leads_out_of_the_root(start, tmp_path, path):
     write(tmp_path / 'root' / 'page.html', 'page')
     write(tmp_path / 'secret', 'SECRET')
@@ -105,10 +108,10 @@ def test_headers_of_files(start, tmp_path, headers, expected):
 
 
 @pytest.mark.parametrize('path, expected', [
-    ('/bin/run', 200), ('//bin/run', 200), ('/./bin/run', 200), ('/bin/./run', 200), ('/bin//run', 200), ('/bin%2frun', 200),
-    ('/bin/r%75n', 200), ('/bin/run#part', 200), ('/bin/run?a#b', 200), ('/x/../bin/run', 404), ('/bin/../bin/run', 404),
-    ('/bin/%2e%2e/bin/run', 404), ('/bin/..%2fbin%2frun', 404), ('/x/..%2fbin/run', 404), ('/bin/run/', 404),
-    ('/bin/run/more', 404), ('/bin/run%00', 404), ('/bin/run;x', 404), ('/BIN/run', 404), ('/bin/link', 403),
+    ('/bin/run', 200), ('//bin/run', 200), ('/./bin/run', 200), ('/bin/./run', 200), ('/bin//run', 200),
+    ('/bin%2frun', 200), ('/bin/r%75n', 200), ('/bin/run#part', 200), ('/bin/run?a#b', 200), ('/x/../bin/run', 404),
+    ('/bin/../bin/run', 404), ('/bin/%2e%2e/bin/run', 404), ('/bin/..%2fbin%2frun', 404), ('/x/..%2fbin/run', 404),
+    ('/bin/run/', 404), ('/bin/run/more', 404), ('/bin/run%00', 404), ('/bin/run;x', 404), ('/BIN/run', 404), ('/bin/link', 403),
     ('/bin/inside', 200),
 ])
 def test_a_script_is_run_or_refused_but_never_shown(scripts, readable_path, path, expected):
@@ -127,7 +130,8 @@ def test_a_script_is_run_or_refused_but_never_shown(scripts, readable_path, path
 
 def test_the_environment_is_not_the_clients_to_write(scripts):
     server, _ = scripts({'env': 'env\n'})
-    request = head('/bin/env', protocol='HTTP/1.0', drop=['Upgrade', 'Connection'], X_A='good').replace(b'\r\n\r\n', b''.join([
+    request = head('/bin/env', protocol='HTTP/1.0', drop=['Upgrade', 'Connection'], X_A='good')
+    request = request.replace(b'\r\n\r\n', b''.join([
         b'\r\nX_A: spoofed', b'\r\nProxy: evil', b'\r\nPROXY: evil', b'\r\nA=B: evil', b'\r\nA(B): evil',
         b'\r\nAuthorization: evil', b'\r\nLD_PRELOAD: evil', b'\r\nPATH: ours', b'\r\n\r\n']))
     answer = server.answer(request)

@@ -103,6 +103,14 @@ def test_refused_with_400(server, request_head):
     assert answer.startswith(b'HTTP/1.0 400 Bad Request\r\n'), answer
 
 
+@pytest.mark.parametrize('name, value', [
+    ('Content_Length', '5'), ('Content_Length', '-5'), ('Content_Length', 'x'), ('Transfer_Encoding', 'chunked'),
+    ('Transfer_Encoding', 'identity')])
+def test_a_body_is_refused(server, name, value):
+    assert server.answer(head('/echo', **{name: value}) + b'hello').startswith(b'HTTP/1.0 400 ')
+    assert server.exchange(head('/echo', Content_Length='0')).startswith(b'HTTP/1.1 101 ')
+
+
 @pytest.mark.parametrize('version', ['8', '0', '013', '13x', '', 'x'])
 def test_other_versions_are_told_ours(server, version):
     status, _, rest = server.answer(head(Sec_WebSocket_Version=version)).partition(b'\r\n')

@@ -41,7 +41,11 @@ def test_pages_of_other_origins_are_refused(start):
         assert answer_to(server, Origin=origin) == accepted
     assert answer_to(server) == accepted
     assert server.log().count('origin') == 0
-    for origin in ('https://bad.example', GOOD + ':444', 'http://good.example', GOOD + '.bad.example', ''):
+    for origin in ('https://bad.example', GOOD + ':444', 'http://good.example', GOOD + '.bad.example', '',
+                   GOOD + '.', GOOD + ':443', GOOD + '/', GOOD + ' ', GOOD + '\t', GOOD + '\x00', GOOD + ', ' + GOOD,
+                   'https://me@good.example',
+                   'https://good.example\\.bad.example', 'nullnull', 'https:good.example',
+                   'https://\uff47ood.example'.encode().decode('latin-1')):
         assert answer_to(server, Origin=origin) == b'HTTP/1.0 403 Origin not allowed'
         assert 'The origin %r is not' % origin in server.log()
     twice = head(Origin=GOOD).replace(b'Origin: ', b'Origin: %s\r\nOrigin: ' % GOOD.encode())

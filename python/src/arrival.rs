@@ -27,11 +27,12 @@ pub(crate) struct Arrival {
     asyncio: Py<PyAny>,
     channel: Py<Channel>,
     crowd: Arc<Crowd>,
-    watched: Watched,
     state: Mutex<State>,
 }
 
 struct State {
+    /// Until the end; it keeps the descriptor open.
+    watched: Option<Arc<Watched>>,
     frame: Frame,
     /// How the task that waits goes on.
     task: Option<Callback>,
@@ -40,7 +41,6 @@ struct State {
     /// Set from the cancellation until the task has heard of it: what was said.
     cancelled: Option<Option<Py<PyAny>>>,
     credit: u32,
-    has_ended: bool,
 }
 
 /// The arguments of [`Arrival::frame`].
@@ -60,14 +60,14 @@ struct Callback {
 impl Arrival {
     pub(crate) fn new(asyncio: Py<PyAny>, channel: Py<Channel>, crowd: Arc<Crowd>, watched: Watched) -> Arrival {
         let state = State {
+            watched: Some(Arc::new(watched)),
             frame: Frame::default(),
             task: None,
             is_yielded: false,
             cancelled: None,
             credit: TURN,
-            has_ended: false,
         };
-        Arrival { asyncio, channel, crowd, watched, state: Mutex::new(state) }
+        Arrival { asyncio, channel, crowd, state: Mutex::new(state) }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -94,8 +94,9 @@ impl Arrival {
     }
 
     fn remove(&self) {
-        if !mem::replace(&mut self.lock().has_ended, true) {
-            self.crowd.remove(self.watched.source(), self.watched.fd());
+        let watched = self.lock().watched.take();
+        if let Some(watched) = watched {
+            self.crowd.remove(watched.source(), watched.fd());
         }
     }
 }
@@ -122,11 +123,9 @@ impl Arrival {
     /// A step of the task that awaits: itself to wait for, or the end.
     fn __next__<'py>(slf: &Bound<'py, Arrival>) -> PyResult<Option<Bound<'py, Arrival>>> {
         let (py, this) = (slf.py(), slf.get());
-        let source = this.watched.source();
         let mut state = this.lock();
-        if state.has_ended {
-            return Ok(None);
-        }
+        let Some(watched) = state.watched.clone() else { return Ok(None) };
+        let source = watched.source();
         let mut is_due = state.credit == 0;
         if !is_due {
             let Frame { max_bytes, utf8, continues } = &state.frame;
@@ -152,9 +151,9 @@ impl Arrival {
         task.map_or(Ok(()), |task| Arrival::go_on_later(slf, task))
     }
 
-    /// The descriptor of the connection, which stays open until `end`.
+    /// The descriptor of the connection, which stays open until `end`; -1 from then on.
     fn fileno(&self) -> i32 {
-        self.watched.fd().as_raw_fd()
+        self.lock().watched.as_ref().map_or(-1, |watched| watched.fd().as_raw_fd())
     }
 
     // What asyncio asks of a future.
@@ -184,10 +183,10 @@ impl Arrival {
         let mut state = this.lock();
         let Some(task) = state.task.take() else { return Ok(false) };
         state.cancelled = Some(msg);
-        let has_ended = state.has_ended;
+        let watched = state.watched.clone();
         drop(state);
-        if !has_ended {
-            this.crowd.forget(this.watched.source());
+        if let Some(watched) = watched {
+            this.crowd.forget(watched.source());
         }
         Arrival::go_on_later(slf, task)?;
         Ok(true)

@@ -100,7 +100,7 @@ def timed_once(command, mode, seconds, **options):
 
 
 class Unfinished(Exception):
-    """A run that came to no end under callgrind."""
+    """A run that came to no end under callgrind, or not in time."""
 
 
 def instructions(command, mode, **options):
@@ -130,8 +130,8 @@ def under_callgrind(command, mode, count, **options):
     with tempfile.NamedTemporaryFile("r") as out:
         valgrind = ["valgrind", "--quiet", "--tool=callgrind", f"--callgrind-out-file={out.name}"]
         with running([*valgrind, *command], PYTHONHASHSEED="0", **COPIES) as (_, address):
-            status, result = measure.attempt(mode, address, warmup=0, duration=500, count=count, path="/echo",
-                                             **options)
+            status, result = measure.attempt(mode, address, max_seconds=PATIENCE, warmup=0, duration=500,
+                                             count=count, path="/echo", **options)
         if status or result["errors"]:
             raise Unfinished
         totals = [int(line.split()[1]) for line in open(out.name) if line.startswith(("summary:", "totals:"))]
@@ -191,25 +191,26 @@ def measure_all(peers, ours, rounds, seconds, only):
 
     runs = [(shape(*echo), "echo", dict(zip("cds", echo))) for echo in ECHOES]
     runs.append(("connect + close", "connect", {"c": CONNECTS}))
+    runs = [run for run in runs if wanted(run[0])]
     for load, mode, options in runs:
-        if not wanted(load):
-            continue
-        of = servers if load == shape(*ECHOES[0]) else both
         for name, figures in timed(both, mode, seconds, rounds, **options).items():
             cpu, p99 = figures or (None, None)
             keep(load, "CPU", name, cpu)
             keep(load, "p99", name, p99)
-        # One connection at a time: how many threads wait at once is chance.
-        alone = options | {"c": 1} if mode == "connect" else options
-        for name, command in of.items():
-            finished = name == PICOWS or measured[load, "CPU", name] is not None
-            keep(load, "instructions", name, instructions(command, mode, **alone) if finished else None)
     if wanted("idle"):
         for name, command in both.items():
             keep("idle", "bytes", name, idle_bytes(command))
     if wanted("start-up"):
         for name, python, package in ((THEIRS, peers, "pywebsocket3"), (OURS, ours, "mod_pywebsocket")):
             keep("start-up", "CPU", name, start_up(python, package))
+    # Last, because counting does not mind what else the machine does.
+    for load, mode, options in runs:
+        of = servers if load == shape(*ECHOES[0]) else both
+        # One connection at a time: how many threads wait at once is chance.
+        alone = options | {"c": 1} if mode == "connect" else options
+        for name, command in of.items():
+            finished = name == PICOWS or measured[load, "CPU", name] is not None
+            keep(load, "instructions", name, instructions(command, mode, **alone) if finished else None)
     return measured
 
 

@@ -15,7 +15,7 @@ use linkspan::transport::{Peer, Socket, Transport};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
-use pyo3::types::{IntoPyDict, PyBytes, PyString};
+use pyo3::types::{IntoPyDict, PyBytes, PyString, PyTuple};
 
 use crate::ahead::Ahead;
 use crate::baton;
@@ -543,14 +543,40 @@ impl Channel {
         self.wire.fileno()
     }
 
-    /// Everything else is a `socket.socket`'s, over the same connection.
-    fn __getattr__<'py>(&self, py: Python<'py>, name: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyAny>> {
-        match name.to_str()? {
-            "setsockopt" | "getsockopt" | "getsockname" | "family" | "type" | "proto" | "setblocking" => {
-                self.as_socket(py)?.getattr(name)
-            }
-            other => Err(errors::no_attribute("Channel", other)),
-        }
+    // The rest is a `socket.socket`'s, over the same connection. Each by itself: a `__getattr__` would cost every
+    // look-up of any method, time and stack.
+
+    #[pyo3(signature = (*arguments))]
+    fn setsockopt<'py>(&self, arguments: &Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyAny>> {
+        self.as_socket(arguments.py())?.call_method1("setsockopt", arguments)
+    }
+
+    #[pyo3(signature = (*arguments))]
+    fn getsockopt<'py>(&self, arguments: &Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyAny>> {
+        self.as_socket(arguments.py())?.call_method1("getsockopt", arguments)
+    }
+
+    fn getsockname<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.as_socket(py)?.call_method0("getsockname")
+    }
+
+    fn setblocking<'py>(&self, flag: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        self.as_socket(flag.py())?.call_method1("setblocking", (flag,))
+    }
+
+    #[getter]
+    fn family<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.as_socket(py)?.getattr("family")
+    }
+
+    #[getter]
+    fn r#type<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.as_socket(py)?.getattr("type")
+    }
+
+    #[getter]
+    fn proto<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.as_socket(py)?.getattr("proto")
     }
 }
 

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind};
 use linkspan::Error;
 use linkspan::protocol::handshake::Response;
 use linkspan::protocol::{CloseInfo, Fault, Misuse};
-use pyo3::exceptions::{PyAttributeError, PyEOFError, PyOSError, PyTimeoutError, PyValueError};
+use pyo3::exceptions::{PyEOFError, PyOSError, PyTimeoutError, PyValueError};
 use pyo3::prelude::*;
 
 /// The client's exceptions, as their Python file makes them.
@@ -23,11 +23,6 @@ pyo3::import_exception!(asyncio, CancelledError);
 /// `ValueError`: a masking key of no bytes.
 pub(crate) fn empty_key() -> PyErr {
     PyValueError::new_err("a masking key has at least one byte")
-}
-
-/// `AttributeError`, in Python's own words.
-pub(crate) fn no_attribute(class: &str, name: &str) -> PyErr {
-    PyAttributeError::new_err(format!("'{class}' object has no attribute '{name}'"))
 }
 
 /// `ValueError`, a relative of `UnicodeDecodeError`, for a text that fails before it is whole.

@@ -244,8 +244,9 @@ impl Wire {
     pub(crate) fn close(&self) {
         let stream = lock(&self.stream).take();
         let Some(stream) = stream else { return };
-        // Unread bytes would make the system reset the connection, and the peer lose what was sent last.
-        let mut scrap = [0; 4096];
+        // Unread bytes would make the system reset the connection, and the peer lose what was sent last. Not on the
+        // stack, of which each handler's thread keeps what it has once touched.
+        let mut scrap = vec![0; 4096];
         for _ in 0..64 {
             let read = match &stream.bytes {
                 Bytes::Plain(socket) => socket.read(&mut scrap),

@@ -4,6 +4,7 @@ import http.server
 import os
 import posixpath
 import re
+import socketserver
 import sys
 import urllib.parse
 from http import client as http_client
@@ -62,8 +63,10 @@ class WebSocketRequestHandler(_HttpRequestHandler):
         self._observers = getattr(server, '_observers', ())
         for observer in self._observers:
             observer.began(self)
+        # What http.server's own does, without its step through C: a thread keeps the stack that it has touched.
+        self.directory = os.getcwd()
         try:
-            super().__init__(request, client_address, server)
+            socketserver.StreamRequestHandler.__init__(self, request, client_address, server)
         finally:
             conversation = getattr(self, '_conversation', None)
             if conversation is None:

@@ -190,7 +190,8 @@ impl Turn<'_> {
             match &mut raw.stage {
                 Stage::Refused(discarded) => {
                     *discarded += bytes.len();
-                    *is_broken |= *discarded > MAX_REFUSED_BYTES;
+                    // One turn may bring more than that; the answer leaves at its end.
+                    *is_broken |= *discarded > MAX_REFUSED_BYTES && raw.outbox.is_empty();
                     return;
                 }
                 Stage::Proxied { .. } => return,

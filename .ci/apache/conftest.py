@@ -1,0 +1,74 @@
+"""Apaches for the tests: built module, any MPM, ended with the test."""
+
+import contextlib
+import pathlib
+import tempfile
+
+import pytest
+
+from httpd import OURS, Apache
+from servers import ROOT
+
+# How a socket is carried: the MPM, and what stands in the configuration for it.
+WAYS = {
+    "suspend": ("event", ""),
+    "detach": ("event", "LinkspanDetach Auto"),
+    "sync": ("event", "LinkspanMode sync"),
+    "worker": ("worker", ""),
+    "prefork": ("prefork", ""),
+}
+
+
+def echo(more=""):
+    return f"<Location /echo>\nSetHandler linkspan\nLinkspanHandler echo\n{more}\n</Location>\n"
+
+
+@pytest.fixture(scope="session")
+def certificate():
+    return ROOT / "examples/tls/localhost.crt", ROOT / "examples/tls/localhost.key"
+
+
+@contextlib.contextmanager
+def folder():
+    # Not pytest's, which only its user may enter: the server's children are nobody.
+    with tempfile.TemporaryDirectory(prefix="linkspan-apache-") as made:
+        pathlib.Path(made).chmod(0o755)
+        yield made
+
+
+@contextlib.contextmanager
+def running(certificate, options="", **more):
+    """A server that ends with the block; none of its children may have died."""
+    with folder() as place:
+        with Apache(place, certificate, options, **more) as server:
+            yield server
+        assert "exit signal" not in server.errors(), server.errors()
+
+
+@pytest.fixture
+def configured(certificate):
+    """Writes the configuration of a server, which is not started."""
+    with contextlib.ExitStack() as stack:
+        yield lambda options="", **more: Apache(stack.enter_context(folder()), certificate, options, **more)
+
+
+@pytest.fixture
+def apache(certificate):
+    """Starts servers that end with the test."""
+    with contextlib.ExitStack() as stack:
+        yield lambda options="", **more: stack.enter_context(running(certificate, options, **more))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def built():
+    assert (OURS / "mod_linkspan.so").exists(), "build it first: cmake -B build -DLINKSPAN_APACHE=ON"
+
+
+@pytest.fixture(scope="module", params=WAYS)
+def way(request, certificate):
+    """An echo server for each way to carry a socket; the tests of a module share it."""
+    mpm, option = WAYS[request.param]
+    options = option + "\n" + echo("LinkspanMaxMessageSize 8M\nLinkspanMaxQueue 32M\nLinkspanCompression On")
+    with running(certificate, options, mpm=mpm) as server:
+        server.way = request.param
+        yield server

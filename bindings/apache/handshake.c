@@ -1,0 +1,187 @@
+/* handshake.c: a request that Apache has parsed and allowed becomes a 101 and a socket; or the HTTP error that it
+ * deserves, with Apache's ErrorDocument. */
+#include "mod_linkspan.h"
+
+#include <http_ssl.h>
+
+/* The origins that may connect: the location's, or those of the host that was asked. */
+static const char *origins(const request_rec *r, const ls_settings *settings)
+{
+    const char *host = apr_table_get(r->headers_in, "Host");
+    if (settings->origins) {
+        return *settings->origins ? settings->origins : NULL;
+    }
+    /* A host with a comma could name another's origin too; nobody is at home there. */
+    if (!host || !*host || strpbrk(host, ", \t")) {
+        return "null";
+    }
+    /* Who ends TLS may stand in front: the scheme does not count. */
+    return apr_pstrcat(r->pool, "http://", host, ",https://", host, NULL);
+}
+
+static linkspan_handshake *judge(request_rec *r, const ls_settings *settings)
+{
+    linkspan_config limits = settings->limits;
+    limits.origins = origins(r, settings);
+    const apr_array_header_t *fields = apr_table_elts(r->headers_in);
+    const apr_table_entry_t *field = (const apr_table_entry_t *)fields->elts;
+    linkspan_header *headers = apr_palloc(r->pool, (size_t)(fields->nelts + 1) * sizeof *headers);
+    for (int i = 0; i < fields->nelts; i++) {
+        headers[i] = (linkspan_header){.name = field[i].key, .value = field[i].val};
+    }
+    linkspan_handshake *handshake;
+    if (linkspan_handshake_from_headers(&limits, r->method, r->unparsed_uri, headers, (size_t)fields->nelts,
+                                        &handshake)) {
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "linkspan: the handshake can not be judged: %s", linkspan_last_error());
+        return NULL;
+    }
+    return handshake;
+}
+
+static apr_status_t free_handshake(void *handshake)
+{
+    linkspan_handshake_free(handshake);
+    return APR_SUCCESS;
+}
+
+static const char *copy(apr_pool_t *pool, linkspan_text text)
+{
+    return apr_pstrmemdup(pool, text.data ? text.data : "", text.bytes);
+}
+
+/* The refusal's own header fields go into Apache's error response. */
+static int refuse(request_rec *r, const linkspan_handshake *handshake, int status)
+{
+    linkspan_text name, value;
+    for (size_t i = 0; linkspan_handshake_header_at(handshake, i, &name, &value) == LINKSPAN_OK; i++) {
+        const char *key = copy(r->pool, name);
+        if (strncasecmp(key, "Content-", 8) && strcasecmp(key, "Connection")) {
+            apr_table_setn(r->err_headers_out, key, copy(r->pool, value));
+        }
+    }
+    if (status == HTTP_UPGRADE_REQUIRED) {
+        apr_table_setn(r->err_headers_out, "Upgrade", "websocket");
+        apr_table_mergen(r->err_headers_out, "Connection", "Upgrade");
+    }
+    if (status == HTTP_METHOD_NOT_ALLOWED) {
+        ap_allow_standard_methods(r, REPLACE_ALLOW, M_GET, -1);
+    }
+    linkspan_text why = linkspan_handshake_body(handshake);
+    ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, "linkspan: refused with %d: %.*s", status, (int)why.bytes,
+                  why.data ? why.data : "");
+    return status;
+}
+
+static int is_full(request_rec *r)
+{
+    int most = ls_server_settings()->max_connections;
+    if (!apr_atomic_read32(&ls_this_child.is_stopping) &&
+        (most == 0 || apr_atomic_read32(&ls_this_child.open) < (apr_uint32_t)most)) {
+        return 0;
+    }
+    apr_table_setn(r->err_headers_out, "Retry-After", "5");
+    ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, "linkspan: refused with 503: %d sockets are open here (LinkspanMaxConnections %d)",
+                  (int)apr_atomic_read32(&ls_this_child.open), most);
+    return 1;
+}
+
+/* From here on the stream is the socket's: HTTP's filters are left behind, those of the connection stay. */
+static void switch_protocols(request_rec *r, const linkspan_handshake *handshake)
+{
+    conn_rec *c = r->connection;
+    linkspan_text name, value;
+    ap_remove_input_filter_byhandle(c->input_filters, "reqtimeout");
+    /* It keeps small writes back until somebody flushes, which waits. */
+    ap_remove_output_filter_byhandle(c->output_filters, "SSL/TLS Coalescing Filter");
+    r->input_filters = r->proto_input_filters = c->input_filters;
+    r->output_filters = r->proto_output_filters = c->output_filters;
+    apr_table_clear(r->headers_out);
+    for (size_t i = 0; linkspan_handshake_header_at(handshake, i, &name, &value) == LINKSPAN_OK; i++) {
+        apr_table_addn(r->headers_out, copy(r->pool, name), copy(r->pool, value));
+    }
+    r->status = HTTP_SWITCHING_PROTOCOLS;
+    r->status_line = ap_get_status_line(r->status);
+    /* Otherwise the end of the request would look for a body, and eat frames. */
+    c->keepalive = AP_CONN_CLOSE;
+    ap_send_interim_response(r, 1);
+    r->status = HTTP_SWITCHING_PROTOCOLS;
+}
+
+/* A socket in memory that lives as long as it: the connection's, or its own. */
+static ls_socket *make(request_rec *r, const ls_settings *settings, linkspan_handshake *handshake, int is_detached)
+{
+    ls_socket *socket = is_detached ? calloc(1, sizeof *socket) : apr_pcalloc(r->connection->pool, sizeof *socket);
+    if (socket) {
+        socket->handler = settings->handler;
+        socket->handshake = handshake;
+        socket->c = r->connection;
+        socket->r = r;
+        socket->begun = socket->heard = apr_time_now();
+        socket->idle_timeout = settings->idle_timeout;
+        socket->access_log = (unsigned)settings->access_log;
+        socket->is_tunnel = r->connection->master != NULL;
+        socket->code = 1006;
+    }
+    return socket;
+}
+
+static int carry(request_rec *r, const ls_settings *settings, linkspan_handshake *handshake, void *cookie)
+{
+    conn_rec *c = r->connection;
+    /* After an internal redirect nobody would look at SUSPENDED. */
+    int is_async = ls_this_child.io && !c->master && !c->clogging_input_filters && !r->prev;
+    int is_detached = is_async && settings->detach == 1 && ls_may_detach(c);
+    ls_socket *socket = make(r, settings, handshake, is_detached);
+    if (!socket) {
+        return DONE;
+    }
+    apr_pool_cleanup_kill(r->pool, handshake, free_handshake);
+    socket->cookie = cookie;
+    apr_atomic_inc32(&ls_this_child.open);
+    return is_detached ? ls_detach(socket) : is_async ? ls_suspend(socket) : ls_sync(socket);
+}
+
+int ls_handle(request_rec *r)
+{
+    if (!r->handler || strcmp(r->handler, "linkspan") || r->main) {
+        return DECLINED;
+    }
+    const ls_settings *settings = ls_settings_of(r);
+    const ls_handler *handler = settings->handler;
+    if (!handler || handler->has_failed) {
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "linkspan: %s",
+                      handler ? "the handler of this location could not start: see above"
+                              : "this location has SetHandler linkspan and no LinkspanHandler");
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
+    linkspan_handshake *handshake = judge(r, settings);
+    if (!handshake) {
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
+    apr_pool_cleanup_register(r->pool, handshake, free_handshake, apr_pool_cleanup_null);
+    int status = linkspan_handshake_status(handshake);
+    if (status == HTTP_SWITCHING_PROTOCOLS && r->proto_num < HTTP_VERSION(1, 1)) {
+        status = HTTP_UPGRADE_REQUIRED;
+    }
+    if (status != HTTP_SWITCHING_PROTOCOLS) {
+        return refuse(r, handshake, status);
+    }
+    if (is_full(r)) {
+        return HTTP_SERVICE_UNAVAILABLE;
+    }
+    linkspan_accept_options accept = {.size = sizeof accept};
+    void *cookie = NULL;
+    if (handler->on_request) {
+        status = handler->on_request(handler, r, linkspan_handshake_request(handshake), &accept, &cookie);
+        if (status != HTTP_SWITCHING_PROTOCOLS) {
+            ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, "linkspan: the handler refuses with %d", status);
+            return status;
+        }
+    }
+    if (linkspan_handshake_accept(handshake, &accept)) {
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "linkspan: the handler's answer can not be sent: %s", linkspan_last_error());
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
+    switch_protocols(r, handshake);
+    return r->connection->aborted ? DONE : carry(r, settings, handshake, cookie);
+}

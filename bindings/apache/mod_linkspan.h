@@ -1,0 +1,218 @@
+/* mod_linkspan.h: what the files of the module share. Plugins include linkspan_apache.h instead.
+ *
+ *     worker thread   handshake.c: a request becomes a 101, and a socket
+ *                        |
+ *        suspend.c   detach.c   sync.c             how it is carried from then on
+ *                        |
+ *     loop's thread   socket.c: what happens on it is told to the location's handler
+ *                     transport.c: its bytes, through Apache's filters
+ */
+#ifndef MOD_LINKSPAN_H
+#define MOD_LINKSPAN_H
+
+#include <apr_atomic.h>
+#include <apr_strings.h>
+#include <apr_thread_mutex.h>
+#include <ap_mpm.h>
+#include <http_config.h>
+#include <http_connection.h>
+#include <http_core.h>
+#include <http_log.h>
+#include <http_protocol.h>
+#include <http_request.h>
+#include <httpd.h>
+#include <linkspan.h>
+
+#if !AP_MODULE_MAGIC_AT_LEAST(20120211, 122)
+#error "mod_linkspan needs Apache 2.4.52 or later"
+#endif
+
+/* The one name that the module shows. */
+extern __attribute__((visibility("default"))) module AP_MODULE_DECLARE_DATA linkspan_module;
+
+/* LogLevel linkspan:debug. module.c has the module's record, and with it another of these. */
+#ifndef LS_RECORD
+APLOG_USE_MODULE(linkspan);
+#endif
+
+typedef struct ls_handler ls_handler;
+typedef struct ls_io ls_io;
+typedef struct ls_socket ls_socket;
+
+/* --- config.c: what the directives say ------------------------------------ */
+
+enum { LS_LOG_UNSET, LS_LOG_END, LS_LOG_UPGRADE, LS_LOG_BOTH };
+enum { LS_MODE_AUTO, LS_MODE_ASYNC, LS_MODE_SYNC };
+enum { LS_UNSET = -1 };
+
+/* Of one location, merged from the outside in. Zero, NULL or LS_UNSET: nobody has said. */
+typedef struct ls_settings {
+    const ls_handler *handler;
+    const char *origins;      /* "https://a,https://b"; "" for any; NULL: the request's own host */
+    const char *subprotocols; /* "chat,superchat" */
+    linkspan_config limits;
+    int deflate;
+    int detach;
+    int access_log;
+    apr_interval_time_t idle_timeout; /* without a message; 0: none */
+} ls_settings;
+
+/* Of the whole server. */
+typedef struct ls_server {
+    int mode;
+    int io_threads;
+    int max_connections; /* of a child; 0: no limit */
+    apr_interval_time_t graceful_timeout;
+} ls_server;
+
+extern const command_rec ls_directives[];
+void *ls_settings_make(apr_pool_t *pool, char *where);
+void *ls_settings_merge(apr_pool_t *pool, void *outer, void *inner);
+void *ls_server_make(apr_pool_t *pool, server_rec *server);
+const ls_settings *ls_settings_of(const request_rec *r);
+/* The module has one server configuration, the main server's. */
+const ls_server *ls_server_settings(void);
+
+/* --- handler.c: what a location speaks ------------------------------------ */
+
+/* One for each LinkspanHandler line, from the pool of the configuration. */
+struct ls_handler {
+    const char *kind; /* "echo" */
+    void *data;       /* its own */
+    /* After fork, before the first request; not APR_SUCCESS: its locations answer 500. */
+    apr_status_t (*start)(ls_handler *handler, apr_pool_t *child, server_rec *server);
+    /* A good request, on the thread that has it: 101, or the HTTP status that it is refused with. May choose the
+     * subprotocol and headers. NULL: 101. */
+    int (*on_request)(const ls_handler *handler, request_rec *r, const linkspan_request *request,
+                      linkspan_accept_options *accept, void **cookie);
+    /* What it wants to be told, on the loop's thread; `user` is the socket. */
+    const linkspan_callbacks *callbacks;
+    int has_failed; /* its start has */
+    ls_handler *next;
+};
+
+/* Makes the handler that LinkspanHandler names, or says what is wrong with the line. */
+const char *ls_handler_make(cmd_parms *cmd, int argc, char *const argv[], const ls_handler **handler);
+/* The hook: the configuration is about to be read again. */
+int ls_handlers_forget(apr_pool_t *pool, apr_pool_t *log, apr_pool_t *temporary);
+/* Starts all that the configuration names. */
+void ls_handlers_start(apr_pool_t *child, server_rec *server);
+
+extern const linkspan_callbacks ls_echo;
+
+/* --- handshake.c ---------------------------------------------------------- */
+
+int ls_handle(request_rec *r);
+
+/* --- socket.c: one WebSocket, and what its handler is told ---------------- */
+
+struct ls_socket {
+    const ls_handler *handler;
+    linkspan_connection connection;
+    linkspan_handshake *handshake; /* until it is adopted */
+    void *unread;                  /* what was read already; freed then */
+    size_t unread_bytes;
+    void *cookie;                  /* the handler's own */
+
+    conn_rec *c;    /* NULL when it is detached */
+    int fd;         /* when it is */
+    request_rec *r; /* until it is logged */
+    apr_bucket_brigade *in, *out;
+
+    ls_io *io; /* the thread that carries it; NULL for one that has a worker */
+    ls_socket *previous, *next;
+    apr_time_t begun;
+    apr_time_t heard; /* the last message, either way */
+    apr_interval_time_t idle_timeout;
+    size_t drained;
+
+    apr_uint64_t messages_in, bytes_in, messages_out, bytes_out, written;
+    apr_uint16_t code; /* how it ended */
+    unsigned access_log : 2;
+    unsigned is_clean : 1;
+    unsigned is_ended : 1;   /* nothing is written any more */
+    unsigned is_closed : 1;  /* the loop has given it back */
+    unsigned is_tunnel : 1;  /* its bytes are an HTTP/2 stream's */
+    unsigned has_begun : 1;  /* the HTTP/2 stream's request has ended, and its tunnel begun */
+};
+
+/* Adopts it into the loop that runs on this thread; on failure the transport has been closed. */
+linkspan_status ls_socket_adopt(ls_socket *socket, linkspan_loop *loop, const linkspan_transport *transport);
+/* Sends a whole message and counts it. A reader that is too slow is closed with 1013. Any thread. */
+linkspan_status ls_socket_send(ls_socket *socket, linkspan_message_kind kind, const void *data, size_t bytes);
+
+/* --- transport.c: Apache's filters as a stream. The only file with brigades */
+
+/* The table for a socket with a connection, whose brigades it makes. */
+linkspan_transport ls_transport(ls_socket *socket, void (*shutdown_write)(void *), void (*close)(void *));
+/* Ends the request: it is logged, and its memory freed. Its notes are those of a socket that has ended, or none. */
+void ls_transport_end_request(ls_socket *socket);
+/* Reads what there is, without waiting: how many bytes; as many as fit: there may be more.
+ * LINKSPAN_TRANSPORT_FAILED: the peer has gone. */
+int64_t ls_transport_take(ls_socket *socket, char *buffer, size_t bytes);
+
+/* --- suspend.c, detach.c, sync.c: three ways to carry a socket ------------ */
+
+int ls_suspend(ls_socket *socket);
+/* The hook: the worker has let go of the connection. */
+void ls_suspended(conn_rec *c, request_rec *r);
+int ls_may_detach(const conn_rec *c);
+int ls_detach(ls_socket *socket);
+int ls_sync(ls_socket *socket);
+/* The hook: Apache begins to close a connection. */
+int ls_sync_pre_close(conn_rec *c);
+/* Every socket of a worker is closed with 1001. */
+void ls_sync_init(apr_pool_t *pool);
+void ls_sync_stop(apr_uint64_t deadline_ms);
+
+/* --- child.c: the threads of a child process ------------------------------ */
+
+struct ls_io {
+    linkspan_loop *loop;
+    apr_thread_t *thread;
+    ls_socket *sockets;                  /* all that it carries */
+    ls_socket *first_grave, *last_grave; /* closed, and younger than a second */
+    apr_time_t looked;                   /* for idle ones */
+    int has_idle_timeouts;
+    int is_leaving;
+};
+
+typedef struct ls_child {
+    apr_pool_t *pool;
+    server_rec *server;
+    int is_threaded, is_async; /* the MPM */
+    ls_io *io;
+    int io_count;
+    apr_uint32_t turn;
+    apr_uint32_t open;        /* sockets that are open, of all kinds */
+    apr_uint32_t is_stopping; /* the child goes down */
+    apr_time_t deadline;      /* of the closing handshakes then */
+} ls_child;
+
+extern ls_child ls_this_child;
+void ls_child_init(apr_pool_t *pool, server_rec *server);
+void ls_child_stopping(apr_pool_t *pool, int is_graceful);
+/* How many milliseconds are left for closing handshakes. */
+apr_uint64_t ls_child_time_left(void);
+/* The thread for one more socket. */
+ls_io *ls_child_pick(void);
+void ls_io_enter(ls_io *io, ls_socket *socket);
+void ls_io_leave(ls_io *io, ls_socket *socket);
+/* Frees the connection, once it is old enough. */
+void ls_io_bury(ls_io *io, ls_socket *socket);
+
+/* --- log.c ---------------------------------------------------------------- */
+
+void ls_log_init(server_rec *server);
+/* LogFormat's %{linkspan-...}n. */
+void ls_log_notes(const ls_socket *socket, request_rec *r);
+/* The hook that keeps the second line away where LinkspanAccessLog wants one. */
+int ls_log_once(request_rec *r);
+/* Logs the request now, which has not ended. */
+void ls_log_upgrade(request_rec *r, int is_last);
+
+/* --- limits.c ------------------------------------------------------------- */
+
+int ls_limits_check(apr_pool_t *pool, apr_pool_t *log, apr_pool_t *temporary, server_rec *server);
+
+#endif

@@ -1,0 +1,198 @@
+/* transport.c: Apache's connection filters as a stream that a loop drives. No call here waits, but for an HTTP/2
+ * stream's, which has a thread of its own. All calls of one socket come from one thread: mod_ssl reads while it
+ * writes, and the other way round. */
+#include "mod_linkspan.h"
+
+#include <http_ssl.h>
+#include <util_filter.h>
+
+/* More than 64 KB in the core's output filter makes it wait for the peer. */
+#define MOST_IN_FLIGHT (32 << 10)
+/* What a peer may still say after both sides have closed. */
+#define MOST_DRAINED (1 << 20)
+
+/* After our end: what the peer still sends is thrown away, past the filters. */
+static int64_t drain(ls_socket *socket, char *buffer, size_t bytes)
+{
+    for (;;) {
+        apr_size_t n = bytes;
+        apr_status_t status = apr_socket_recv(ap_get_conn_socket(socket->c), buffer, &n);
+        if (APR_STATUS_IS_EAGAIN(status) || APR_STATUS_IS_TIMEUP(status)) {
+            return LINKSPAN_TRANSPORT_AGAIN;
+        }
+        if (status != APR_SUCCESS || n == 0) {
+            return 0;
+        }
+        socket->drained += n;
+        if (socket->drained > MOST_DRAINED) {
+            return LINKSPAN_TRANSPORT_FAILED;
+        }
+    }
+}
+
+static int64_t take(ls_socket *socket, char *buffer, size_t bytes)
+{
+    size_t taken = 0;
+    int has_ended = 0;
+    for (apr_bucket *bucket = APR_BRIGADE_FIRST(socket->in); bucket != APR_BRIGADE_SENTINEL(socket->in);
+         bucket = APR_BUCKET_NEXT(bucket)) {
+        const char *data;
+        apr_size_t n;
+        if (APR_BUCKET_IS_EOS(bucket)) {
+            /* An HTTP/2 request ends before its tunnel begins. */
+            has_ended = !socket->is_tunnel || socket->has_begun;
+            socket->has_begun = 1;
+            continue;
+        }
+        if (APR_BUCKET_IS_METADATA(bucket)) {
+            continue;
+        }
+        if (apr_bucket_read(bucket, &data, &n, APR_NONBLOCK_READ) != APR_SUCCESS || n > bytes - taken) {
+            return LINKSPAN_TRANSPORT_FAILED;
+        }
+        memcpy(buffer + taken, data, n);
+        taken += n;
+    }
+    if (taken) {
+        socket->has_begun = 1;
+        return (int64_t)taken;
+    }
+    /* A plain stream's end shows as nothing first, and as the end on the next call: the loop calls again. */
+    return has_ended ? 0 : LINKSPAN_TRANSPORT_AGAIN;
+}
+
+static int64_t transport_read(void *user, void *buffer, size_t bytes)
+{
+    ls_socket *socket = user;
+    if (socket->is_ended) {
+        return drain(socket, buffer, bytes);
+    }
+    apr_status_t status =
+        ap_get_brigade(socket->c->input_filters, socket->in, AP_MODE_READBYTES, APR_NONBLOCK_READ, (apr_off_t)bytes);
+    int64_t taken;
+    if (status == APR_SUCCESS) {
+        taken = take(socket, buffer, bytes);
+    }
+    else if (APR_STATUS_IS_EAGAIN(status)) {
+        taken = LINKSPAN_TRANSPORT_AGAIN;
+    }
+    else {
+        taken = APR_STATUS_IS_EOF(status) ? 0 : LINKSPAN_TRANSPORT_FAILED;
+    }
+    apr_brigade_cleanup(socket->in);
+    return taken;
+}
+
+/* Lets the network filter write what it holds, as the event MPM does for a response. */
+static int64_t transport_flush(void *user)
+{
+    ls_socket *socket = user;
+    conn_rec *c = socket->c;
+    if (socket->is_tunnel || socket->is_ended) {
+        return 0;
+    }
+    ap_filter_t *filter = c->output_filters;
+    while (filter->next) {
+        filter = filter->next;
+    }
+    apr_status_t status = filter->frec->filter_func.out_func(filter, NULL);
+    if (status != APR_SUCCESS || c->aborted) {
+        return LINKSPAN_TRANSPORT_FAILED;
+    }
+    return c->data_in_output_filters ? LINKSPAN_TRANSPORT_AGAIN : 0;
+}
+
+static int pass(ls_socket *socket)
+{
+    apr_status_t status = ap_pass_brigade(socket->c->output_filters, socket->out);
+    apr_brigade_cleanup(socket->out);
+    return status == APR_SUCCESS && !socket->c->aborted;
+}
+
+static int64_t transport_write(void *user, const linkspan_slice *slices, size_t count)
+{
+    ls_socket *socket = user;
+    conn_rec *c = socket->c;
+    if (c->aborted || socket->is_ended) {
+        return LINKSPAN_TRANSPORT_FAILED;
+    }
+    if (c->data_in_output_filters && !socket->is_tunnel) {
+        int64_t left = transport_flush(user);
+        if (left) {
+            return left;
+        }
+    }
+    size_t taken = 0;
+    for (size_t i = 0; i < count && taken < MOST_IN_FLIGHT; i++) {
+        size_t n = slices[i].bytes;
+        n = n < MOST_IN_FLIGHT - taken ? n : MOST_IN_FLIGHT - taken;
+        APR_BRIGADE_INSERT_TAIL(socket->out, apr_bucket_transient_create(slices[i].data, n, c->bucket_alloc));
+        taken += n;
+    }
+    if (socket->is_tunnel) {
+        APR_BRIGADE_INSERT_TAIL(socket->out, apr_bucket_flush_create(c->bucket_alloc));
+    }
+    if (!pass(socket)) {
+        return LINKSPAN_TRANSPORT_FAILED;
+    }
+    socket->written += taken;
+    return (int64_t)taken;
+}
+
+linkspan_transport ls_transport(ls_socket *socket, void (*shutdown_write)(void *), void (*close)(void *))
+{
+    conn_rec *c = socket->c;
+    linkspan_transport table = {
+        .size = sizeof table,
+        .user = socket,
+        .read = transport_read,
+        .write = transport_write,
+        .flush = transport_flush,
+        .shutdown_write = shutdown_write,
+        .close = close,
+        .peer = c->client_ip,
+        .has_fd = 1,
+        .secure = ap_ssl_conn_is_ssl(c),
+    };
+    apr_pollfd_t pollfd = {.p = c->pool};
+    if (ap_get_pollfd_from_conn(c, &pollfd, NULL) == APR_SUCCESS) {
+        apr_os_file_t file;
+        apr_os_sock_t descriptor;
+        if (pollfd.desc_type == APR_POLL_SOCKET && !apr_os_sock_get(&descriptor, pollfd.desc.s)) {
+            table.fd = descriptor;
+        }
+        else if (pollfd.desc_type == APR_POLL_FILE && !apr_os_file_get(&file, pollfd.desc.f)) {
+            table.fd = file;
+        }
+    }
+    socket->in = apr_brigade_create(c->pool, c->bucket_alloc);
+    socket->out = apr_brigade_create(c->pool, c->bucket_alloc);
+    return table;
+}
+
+void ls_transport_end_request(ls_socket *socket)
+{
+    request_rec *r = socket->r;
+    if (r == NULL) {
+        return;
+    }
+    socket->r = NULL;
+    APR_BRIGADE_INSERT_TAIL(socket->out, ap_bucket_eor_create(socket->c->bucket_alloc, r));
+    pass(socket);
+}
+
+int64_t ls_transport_take(ls_socket *socket, char *buffer, size_t bytes)
+{
+    size_t taken = 0;
+    while (taken < bytes) {
+        int64_t n = transport_read(socket, buffer + taken, bytes - taken);
+        if (n == LINKSPAN_TRANSPORT_AGAIN) {
+            break;
+        }
+        if (n <= 0) {
+            return LINKSPAN_TRANSPORT_FAILED;
+        }
+        taken += (size_t)n;
+    }
+    return (int64_t)taken;
+}

@@ -121,16 +121,9 @@ def ask(server, path="/", headers=(), method="GET", version="HTTP/1.1", tls=Fals
             lines.append("Connection: close")
         raw.send(("\r\n".join(lines) + "\r\n\r\n").encode())
         head = raw.read_head().split("\r\n")
-        body = raw.unread
-        if "101" not in head[0]:
-            try:
-                while more := raw.socket.recv(65536):
-                    body += more
-            except ConnectionResetError:
-                pass
-    fields = {}
-    for line in head[1:]:
-        name, value = line.split(":", 1)
-        name = name.lower()
-        fields[name] = fields[name] + ", " + value.strip() if name in fields else value.strip()
-    return int(head[0].split()[1]), fields, body
+        fields = {}
+        for line in head[1:]:
+            name, value = line.split(":", 1)
+            name = name.lower()
+            fields[name] = fields[name] + ", " + value.strip() if name in fields else value.strip()
+        return int(head[0].split()[1]), fields, raw.take(int(fields.get("content-length", 0)))

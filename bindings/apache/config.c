@@ -178,7 +178,8 @@ static const char *set_size(cmd_parms *cmd, void *where, const char *text)
 
 static const char *parse_time(cmd_parms *cmd, const char *text, apr_interval_time_t *time)
 {
-    if (ap_timeout_parameter_parse(text, time, "s") != APR_SUCCESS || *time < 0 || *time > apr_time_from_sec(7 * 86400)) {
+    if (*text < '0' || *text > '9' ||
+        ap_timeout_parameter_parse(text, time, "s") != APR_SUCCESS || *time < 0 || *time > apr_time_from_sec(7 * 86400)) {
         return apr_psprintf(cmd->pool, "%s is a time from 0 to a week, as in 30, 30s, 500ms or 2min; not \"%s\"",
                             cmd->cmd->name, text);
     }

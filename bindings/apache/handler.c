@@ -43,6 +43,11 @@ const char *ls_handler_make(cmd_parms *cmd, int argc, char *const argv[], const 
     return NULL;
 }
 
+int ls_handlers_are_named(void)
+{
+    return handlers != NULL;
+}
+
 void ls_handlers_start(apr_pool_t *child, server_rec *server)
 {
     for (ls_handler *handler = handlers; handler; handler = handler->next) {

@@ -95,6 +95,8 @@ struct ls_handler {
 const char *ls_handler_make(cmd_parms *cmd, int argc, char *const argv[], const ls_handler **handler);
 /* The hook: the configuration is about to be read again. */
 int ls_handlers_forget(apr_pool_t *pool, apr_pool_t *log, apr_pool_t *temporary);
+/* Whether there is any. */
+int ls_handlers_are_named(void);
 /* Starts all that the configuration names. */
 void ls_handlers_start(apr_pool_t *child, server_rec *server);
 

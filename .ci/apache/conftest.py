@@ -59,6 +59,19 @@ def apache(certificate):
         yield lambda options="", **more: stack.enter_context(running(certificate, options, **more))
 
 
+@pytest.fixture(params=WAYS)
+def carried(request, apache):
+    """Starts a server for each way to carry a socket."""
+    mpm, option = WAYS[request.param]
+
+    def start(options, **more):
+        server = apache(option + "\n" + options, mpm=mpm, **more)
+        server.way = request.param
+        return server
+
+    return start
+
+
 @pytest.fixture(scope="session", autouse=True)
 def built():
     assert (OURS / "mod_linkspan.so").exists(), "build it first: cmake -B build -DLINKSPAN_APACHE=ON"

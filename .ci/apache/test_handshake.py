@@ -2,7 +2,7 @@
 
 import pytest
 
-from client import Raw, ask, connect, frame
+from client import ask, connect
 from conftest import echo
 
 KEY = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
@@ -149,8 +149,3 @@ def test_plain_pages_are_served_beside_it(server):
         assert ask(server, "/index.html")[2] == b"a plain page\n"
         socket.send("both")
         assert socket.recv(30) == "both"
-
-
-def test_frames_behind_a_refused_request_are_no_request(server):
-    with Raw(server, more="Origin: http://elsewhere.example\r\n", behind=frame(1, b"hello")) as raw:
-        assert " 403 " in raw.head

@@ -44,7 +44,7 @@ class Raw:
     def __init__(self, server, path="/echo", tls=False, more="", behind=b"", send=True, receive_buffer=None):
         port = server.tls_port if tls else server.port
         self.socket = socket.socket()
-        self.socket.settimeout(30)
+        self.socket.settimeout(4)
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.socket.connect(("127.0.0.1", port))

@@ -45,6 +45,7 @@ static apr_status_t give_back(void *socket)
 /* Nothing came of it: Apache closes the connection. */
 static int give_up(ls_socket *socket)
 {
+    ls_forget(socket->handler, socket->cookie);
     linkspan_handshake_free(socket->handshake);
     free(socket->unread);
     free(socket);

@@ -1,17 +1,8 @@
-/* handler.c: what LinkspanHandler names. */
+/* handler.c: what LinkspanHandler names, and the smallest of them: echo. */
 #include "mod_linkspan.h"
 
 /* Of the configuration that was read last. */
 static ls_handler *handlers;
-
-int ls_handlers_forget(apr_pool_t *pool, apr_pool_t *log, apr_pool_t *temporary)
-{
-    (void)pool;
-    (void)log;
-    (void)temporary;
-    handlers = NULL;
-    return OK;
-}
 
 static void echo(void *user, linkspan_connection connection, linkspan_message_kind kind, const void *data, size_t bytes)
 {
@@ -27,20 +18,66 @@ static void read_again(void *user, linkspan_connection connection)
     linkspan_connection_resume(connection);
 }
 
-const linkspan_callbacks ls_echo = {.size = sizeof ls_echo, .on_message = echo, .on_drained = read_again};
+static const char *make_echo(cmd_parms *cmd, ls_handler *handler, char *const argv[])
+{
+    static const linkspan_callbacks callbacks = {.size = sizeof callbacks, .on_message = echo, .on_drained = read_again};
+    (void)cmd;
+    (void)argv;
+    handler->callbacks = &callbacks;
+    return NULL;
+}
+
+static const struct {
+    const char *kind;
+    int words; /* behind it */
+    const char *usage;
+    const char *(*make)(cmd_parms *cmd, ls_handler *handler, char *const argv[]);
+} kinds[] = {
+    {"echo", 0, "echo", make_echo},
+    {"topic", 1, "topic NAME", ls_topic_make},
+    {"plugin", 2, "plugin FILE SYMBOL", ls_plugin_make},
+    {"websocket-plugin", 2, "websocket-plugin FILE SYMBOL", ls_websocket_plugin_make},
+    {"tunnel", 1, "tunnel ws://HOST/PATH or tunnel unix:FILE", ls_tunnel_make},
+};
+
+static const char *usage(apr_pool_t *pool)
+{
+    const char *all = "LinkspanHandler is ";
+    size_t count = sizeof kinds / sizeof *kinds;
+    for (size_t i = 0; i < count; i++) {
+        all = apr_pstrcat(pool, all, kinds[i].usage, i + 2 < count ? ", " : i + 1 < count ? ", or " : "", NULL);
+    }
+    return all;
+}
 
 const char *ls_handler_make(cmd_parms *cmd, int argc, char *const argv[], const ls_handler **made)
 {
-    if (argc != 1 || strcasecmp(argv[0], "echo")) {
-        return "LinkspanHandler is echo";
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        if (argc != kinds[i].words + 1 || strcasecmp(argv[0], kinds[i].kind)) {
+            continue;
+        }
+        ls_handler *handler = apr_pcalloc(cmd->pool, sizeof *handler);
+        handler->kind = kinds[i].kind;
+        handler->where = apr_psprintf(cmd->pool, "%s:%d", cmd->directive->filename, cmd->directive->line_num);
+        const char *wrong = kinds[i].make(cmd, handler, argv + 1);
+        if (wrong) {
+            return wrong;
+        }
+        handler->next = handlers;
+        handlers = handler;
+        *made = handler;
+        return NULL;
     }
-    ls_handler *handler = apr_pcalloc(cmd->pool, sizeof *handler);
-    handler->kind = "echo";
-    handler->callbacks = &ls_echo;
-    handler->next = handlers;
-    handlers = handler;
-    *made = handler;
-    return NULL;
+    return usage(cmd->pool);
+}
+
+int ls_handlers_forget(apr_pool_t *pool, apr_pool_t *log, apr_pool_t *temporary)
+{
+    (void)pool;
+    (void)log;
+    (void)temporary;
+    handlers = NULL;
+    return OK;
 }
 
 int ls_handlers_are_named(void)
@@ -48,11 +85,21 @@ int ls_handlers_are_named(void)
     return handlers != NULL;
 }
 
+void ls_forget(const ls_handler *handler, void *cookie)
+{
+    if (handler->forget) {
+        handler->forget(handler, cookie);
+    }
+}
+
 void ls_handlers_start(apr_pool_t *child, server_rec *server)
 {
     for (ls_handler *handler = handlers; handler; handler = handler->next) {
-        if (handler->start && handler->start(handler, child, server) != APR_SUCCESS) {
+        const char *why = handler->start ? handler->start(handler, child) : NULL;
+        if (why) {
             handler->has_failed = 1;
+            ap_log_error(APLOG_MARK, APLOG_CRIT, 0, server, "linkspan: %s: LinkspanHandler %s can not start: %s",
+                         handler->where, handler->kind, why);
         }
     }
 }

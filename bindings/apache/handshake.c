@@ -23,6 +23,7 @@ static linkspan_handshake *judge(request_rec *r, const ls_settings *settings)
 {
     linkspan_config limits = settings->limits;
     limits.origins = origins(r, settings);
+    limits.slow_reader = settings->handler->slow_reader;
     const apr_array_header_t *fields = apr_table_elts(r->headers_in);
     const apr_table_entry_t *field = (const apr_table_entry_t *)fields->elts;
     linkspan_header *headers = apr_palloc(r->pool, (size_t)(fields->nelts + 1) * sizeof *headers);
@@ -130,15 +131,38 @@ static int carry(request_rec *r, const ls_settings *settings, linkspan_handshake
     conn_rec *c = r->connection;
     /* After an internal redirect nobody would look at SUSPENDED. */
     int is_async = ls_this_child.io && !c->master && !c->clogging_input_filters && !r->prev;
-    int is_detached = is_async && settings->detach == 1 && ls_may_detach(c);
+    int is_detached = is_async && settings->detach == 1 && !settings->handler->keeps_request && ls_may_detach(c);
     ls_socket *socket = make(r, settings, handshake, is_detached);
     if (!socket) {
+        ls_forget(settings->handler, cookie);
         return DONE;
+    }
+    if (settings->handler->keeps_request && socket->access_log == LS_LOG_UPGRADE) {
+        socket->access_log = LS_LOG_BOTH;
     }
     apr_pool_cleanup_kill(r->pool, handshake, free_handshake);
     socket->cookie = cookie;
     apr_atomic_inc32(&ls_this_child.open);
     return is_detached ? ls_detach(socket) : is_async ? ls_suspend(socket) : ls_sync(socket);
+}
+
+const char *ls_first_protocol(apr_pool_t *pool, const char *list, const linkspan_request *request)
+{
+    for (size_t i = 0; list; i++) {
+        linkspan_text offered = linkspan_request_protocol_at(request, i);
+        if (!offered.data) {
+            break;
+        }
+        const char *one = copy(pool, offered), *found = list;
+        while (found && (strncmp(found, one, offered.bytes) || (found[offered.bytes] && found[offered.bytes] != ','))) {
+            found = strchr(found, ',');
+            found += found != NULL;
+        }
+        if (found) {
+            return one;
+        }
+    }
+    return NULL;
 }
 
 int ls_handle(request_rec *r)
@@ -179,9 +203,14 @@ int ls_handle(request_rec *r)
         }
     }
     if (linkspan_handshake_accept(handshake, &accept)) {
+        ls_forget(handler, cookie);
         ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "linkspan: the handler's answer can not be sent: %s", linkspan_last_error());
         return HTTP_INTERNAL_SERVER_ERROR;
     }
     switch_protocols(r, handshake);
-    return r->connection->aborted ? DONE : carry(r, settings, handshake, cookie);
+    if (r->connection->aborted) {
+        ls_forget(handler, cookie);
+        return DONE;
+    }
+    return carry(r, settings, handshake, cookie);
 }

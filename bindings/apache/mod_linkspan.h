@@ -77,17 +77,24 @@ const ls_server *ls_server_settings(void);
 
 /* One for each LinkspanHandler line, from the pool of the configuration. */
 struct ls_handler {
-    const char *kind; /* "echo" */
-    void *data;       /* its own */
-    /* After fork, before the first request; not APR_SUCCESS: its locations answer 500. */
-    apr_status_t (*start)(ls_handler *handler, apr_pool_t *child, server_rec *server);
+    const char *kind;  /* "echo" */
+    const char *where; /* "/etc/apache2/sites-enabled/chat.conf:12" */
+    void *data;        /* its own */
+    /* What it wants to be told, on the loop's thread; `user` is the socket, or where it has one, its own. */
+    const linkspan_callbacks *callbacks;
+    void *user;
+    /* After fork, before the first request; not NULL: why it can not, and its locations answer 500. */
+    const char *(*start)(ls_handler *handler, apr_pool_t *child);
     /* A good request, on the thread that has it: 101, or the HTTP status that it is refused with. May choose the
-     * subprotocol and headers. NULL: 101. */
+     * subprotocol and headers, and make the socket's cookie. NULL: 101. */
     int (*on_request)(const ls_handler *handler, request_rec *r, const linkspan_request *request,
                       linkspan_accept_options *accept, void **cookie);
-    /* What it wants to be told, on the loop's thread; `user` is the socket. */
-    const linkspan_callbacks *callbacks;
-    int has_failed; /* its start has */
+    /* No socket came of that request. NULL when that is nothing to it. */
+    void (*forget)(const ls_handler *handler, void *cookie);
+    linkspan_slow_reader slow_reader;
+    unsigned has_user : 1;
+    unsigned keeps_request : 1; /* as long as the socket is open */
+    unsigned has_failed : 1;    /* its start has */
     ls_handler *next;
 };
 
@@ -100,11 +107,25 @@ int ls_handlers_are_named(void);
 /* Starts all that the configuration names. */
 void ls_handlers_start(apr_pool_t *child, server_rec *server);
 
-extern const linkspan_callbacks ls_echo;
+/* No socket comes of a request that the handler has accepted. */
+void ls_forget(const ls_handler *handler, void *cookie);
+
+/* One for each kind but echo; `argv` is what stands behind its name. */
+const char *ls_topic_make(cmd_parms *cmd, ls_handler *handler, char *const argv[]);
+const char *ls_plugin_make(cmd_parms *cmd, ls_handler *handler, char *const argv[]);
+const char *ls_websocket_plugin_make(cmd_parms *cmd, ls_handler *handler, char *const argv[]);
+const char *ls_tunnel_make(cmd_parms *cmd, ls_handler *handler, char *const argv[]);
+/* A shared object's symbol: argv is FILE SYMBOL. */
+const char *ls_symbol(cmd_parms *cmd, char *const argv[], void **symbol);
+/* A whole message to all sockets of this process that subscribe to a topic. Any thread. */
+linkspan_status ls_publish(const void *topic, size_t topic_bytes, linkspan_message_kind kind, const void *data,
+                           size_t bytes);
 
 /* --- handshake.c ---------------------------------------------------------- */
 
 int ls_handle(request_rec *r);
+/* The first subprotocol of the request's that is in a list with commas: the 101 names it. NULL when there is none. */
+const char *ls_first_protocol(apr_pool_t *pool, const char *list, const linkspan_request *request);
 
 /* --- socket.c: one WebSocket, and what its handler is told ---------------- */
 
@@ -121,6 +142,8 @@ struct ls_socket {
     request_rec *r; /* until it is logged */
     apr_bucket_brigade *in, *out;
 
+    linkspan_loop *loop;
+    unsigned holds; /* what a worker waits for when the socket has ended */
     ls_io *io; /* the thread that carries it; NULL for one that has a worker */
     ls_socket *previous, *next;
     apr_time_t begun;
@@ -140,6 +163,8 @@ struct ls_socket {
 
 /* Adopts it into the loop that runs on this thread; on failure the transport has been closed. */
 linkspan_status ls_socket_adopt(ls_socket *socket, linkspan_loop *loop, const linkspan_transport *transport);
+/* Says something in the error log about it. */
+void ls_socket_log(const ls_socket *socket, int level, const char *what, linkspan_text message);
 /* Sends a whole message and counts it. A reader that is too slow is closed with 1013. Any thread. */
 linkspan_status ls_socket_send(ls_socket *socket, linkspan_message_kind kind, const void *data, size_t bytes);
 
@@ -163,6 +188,8 @@ int ls_detach(ls_socket *socket);
 int ls_sync(ls_socket *socket);
 /* The hook: Apache begins to close a connection. */
 int ls_sync_pre_close(conn_rec *c);
+linkspan_status ls_sync_publish(const void *topic, size_t topic_bytes, linkspan_message_kind kind, const void *data,
+                                size_t bytes);
 /* Every socket of a worker is closed with 1001. */
 void ls_sync_init(apr_pool_t *pool);
 void ls_sync_stop(apr_uint64_t deadline_ms);

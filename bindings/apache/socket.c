@@ -2,18 +2,24 @@
  * All of it on the loop's thread. */
 #include "mod_linkspan.h"
 
-static const linkspan_callbacks *callbacks_of(const ls_socket *socket)
+static void *user_of(ls_socket *socket)
 {
-    return socket->handler->callbacks;
+    return socket->handler->has_user ? socket->handler->user : socket;
 }
+
+/* Tells the handler, if it wants to be told. */
+#define TELL(socket, name, ...)                                                                                        \
+    do {                                                                                                               \
+        if ((socket)->handler->callbacks->name) {                                                                      \
+            (socket)->handler->callbacks->name(user_of(socket), __VA_ARGS__);                                          \
+        }                                                                                                              \
+    } while (0)
 
 static void on_open(void *user, linkspan_connection connection)
 {
     ls_socket *socket = user;
     socket->connection = connection;
-    if (callbacks_of(socket)->on_open) {
-        callbacks_of(socket)->on_open(user, connection);
-    }
+    TELL(socket, on_open, connection);
     /* One that has come while the child goes down. */
     if (apr_atomic_read32(&ls_this_child.is_stopping)) {
         linkspan_connection_close(connection, 1001, NULL, 0);
@@ -29,60 +35,43 @@ static void on_message(void *user, linkspan_connection connection, linkspan_mess
     if (socket->idle_timeout) {
         socket->heard = apr_time_now();
     }
-    if (callbacks_of(socket)->on_message) {
-        callbacks_of(socket)->on_message(user, connection, kind, data, bytes);
-    }
+    TELL(socket, on_message, connection, kind, data, bytes);
 }
 
 static void on_drained(void *user, linkspan_connection connection)
 {
-    if (callbacks_of(user)->on_drained) {
-        callbacks_of(user)->on_drained(user, connection);
-    }
+    ls_socket *socket = user;
+    TELL(socket, on_drained, connection);
 }
 
 static void on_ping(void *user, linkspan_connection connection, const void *data, size_t bytes)
 {
-    if (callbacks_of(user)->on_ping) {
-        callbacks_of(user)->on_ping(user, connection, data, bytes);
-    }
+    ls_socket *socket = user;
+    TELL(socket, on_ping, connection, data, bytes);
 }
 
 static void on_pong(void *user, linkspan_connection connection, const void *data, size_t bytes)
 {
-    if (callbacks_of(user)->on_pong) {
-        callbacks_of(user)->on_pong(user, connection, data, bytes);
-    }
+    ls_socket *socket = user;
+    TELL(socket, on_pong, connection, data, bytes);
 }
 
 static void on_error(void *user, linkspan_connection connection, const linkspan_error *error)
 {
     ls_socket *socket = user;
-    if (socket->c) {
-        ap_log_cerror(APLOG_MARK, APLOG_INFO, 0, socket->c, "linkspan: %.*s", (int)error->message.bytes, error->message.data);
-    }
-    else {
-        ap_log_error(APLOG_MARK, APLOG_INFO, 0, ls_this_child.server, "linkspan: %.*s", (int)error->message.bytes,
-                     error->message.data);
-    }
-    if (callbacks_of(user)->on_error) {
-        callbacks_of(user)->on_error(user, connection, error);
-    }
+    ls_socket_log(socket, APLOG_INFO, "", error->message);
+    TELL(socket, on_error, connection, error);
 }
 
 static void on_close(void *user, linkspan_connection connection, const linkspan_close_info *info)
 {
     ls_socket *socket = user;
+    static const char abrupt[] = "closed without a closing handshake", clean[] = "closed";
+    linkspan_text how = {info->clean ? clean : abrupt, info->clean ? sizeof clean - 1 : sizeof abrupt - 1};
     socket->code = info->code;
     socket->is_clean = info->clean != 0;
-    if (socket->c) {
-        ap_log_cerror(APLOG_MARK, APLOG_DEBUG, 0, socket->c, "linkspan: closed with %d%s", info->code,
-                      info->clean ? "" : ", without a closing handshake");
-    }
-    if (callbacks_of(socket)->on_close) {
-        callbacks_of(socket)->on_close(user, connection, info);
-    }
-    apr_atomic_dec32(&ls_this_child.open);
+    ls_socket_log(socket, APLOG_DEBUG, "", how);
+    TELL(socket, on_close, connection, info);
 }
 
 static const linkspan_callbacks callbacks = {
@@ -96,11 +85,22 @@ static const linkspan_callbacks callbacks = {
     .on_close = on_close,
 };
 
+void ls_socket_log(const ls_socket *socket, int level, const char *what, linkspan_text message)
+{
+    if (socket->c) {
+        ap_log_cerror(APLOG_MARK, level, 0, socket->c, "linkspan: %s%.*s", what, (int)message.bytes, message.data);
+    }
+    else {
+        ap_log_error(APLOG_MARK, level, 0, ls_this_child.server, "linkspan: %s%.*s", what, (int)message.bytes, message.data);
+    }
+}
+
 /* A detached one's memory goes with it. */
 static void release(void *user)
 {
     ls_socket *socket = user;
     ls_io_leave(socket->io, socket);
+    apr_atomic_dec32(&ls_this_child.open);
     free(socket);
 }
 
@@ -123,14 +123,17 @@ linkspan_status ls_socket_adopt(ls_socket *socket, linkspan_loop *loop, const li
     void *unread = socket->unread;
     socket->handshake = NULL;
     socket->unread = NULL;
-    server_rec *server = ls_this_child.server;
+    socket->loop = loop;
+    const ls_handler *handler = socket->handler;
+    void *cookie = socket->cookie;
     linkspan_status status = transport ? linkspan_loop_adopt(loop, transport, &options, NULL)
                                        : linkspan_loop_adopt_fd(loop, socket->fd, &options, NULL);
     linkspan_handshake_free(handshake);
     free(unread);
     if (status) {
-        apr_atomic_dec32(&ls_this_child.open);
-        ap_log_error(APLOG_MARK, APLOG_ERR, 0, server, "linkspan: a socket can not be carried: %s", linkspan_last_error());
+        /* The socket itself may have gone by now. */
+        ls_forget(handler, cookie);
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, ls_this_child.server, "linkspan: a socket can not be carried: %s", linkspan_last_error());
     }
     return status;
 }

@@ -61,6 +61,19 @@ void ls_sync_stop(apr_uint64_t deadline_ms)
     apr_thread_mutex_unlock(lock);
 }
 
+linkspan_status ls_sync_publish(const void *topic, size_t topic_bytes, linkspan_message_kind kind, const void *data,
+                                size_t bytes)
+{
+    linkspan_status worst = LINKSPAN_OK;
+    apr_thread_mutex_lock(lock);
+    for (carried *one = all; one; one = one->next) {
+        linkspan_status status = linkspan_loop_publish(one->loop, topic, topic_bytes, kind, data, bytes);
+        worst = status < worst ? status : worst;
+    }
+    apr_thread_mutex_unlock(lock);
+    return worst;
+}
+
 /* A process without threads is told by a signal whose handler ends it at once. The signal waits until the socket
  * is closed and logged. */
 static void mask(int how)
@@ -95,7 +108,7 @@ static void run(ls_socket *socket, linkspan_loop *loop)
 {
     int is_alone = !ls_this_child.is_threaded;
     static const char why[] = "idle";
-    while (!socket->is_ended) {
+    while (!socket->is_ended || socket->holds) {
         int64_t wait = is_alone ? LOOK_AGAIN_MS : socket->idle_timeout ? 1000 : -1;
         if (linkspan_loop_run_once(loop, wait)) {
             break;
@@ -117,6 +130,7 @@ int ls_sync(ls_socket *socket)
     carried one = {0};
     if (linkspan_loop_new(&one.loop)) {
         ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "linkspan: no loop for a socket: %s", linkspan_last_error());
+        ls_forget(socket->handler, socket->cookie);
         linkspan_handshake_free(socket->handshake);
         apr_atomic_dec32(&ls_this_child.open);
         return DONE;
@@ -139,6 +153,7 @@ int ls_sync(ls_socket *socket)
     }
     leave(&one);
     linkspan_loop_free(one.loop);
+    apr_atomic_dec32(&ls_this_child.open);
     if (!socket->is_tunnel) {
         apr_socket_timeout_set(ap_get_conn_socket(c), timeout);
     }

@@ -1,0 +1,256 @@
+"""What a location can speak beside echo: topics, plugins of ours and of apache-websocket's, tunnels."""
+
+import asyncio
+import contextlib
+import subprocess
+import threading
+import time
+
+import pytest
+import websockets.asyncio.server
+import websockets.exceptions
+import websockets.sync.server
+
+from client import Raw, ask, closed_with, connect, frame
+from httpd import OURS, wait_for
+from servers import ROOT
+from test_handshake import GOOD
+
+
+def location(path, handler, more=""):
+    return f"<Location {path}>\nSetHandler linkspan\nLinkspanHandler {handler}\n{more}\n</Location>\n"
+
+
+# Everybody in one process.
+TOGETHER = "StartServers 1\nServerLimit 1\nThreadsPerChild 25\nMaxRequestWorkers 25\nMaxSpareThreads 25\n"
+
+
+@pytest.fixture(scope="session")
+def plugins(tmp_path_factory):
+    """The test's plugins, built."""
+    folder = tmp_path_factory.mktemp("plugins")
+    here = ROOT / ".ci/apache/plugins"
+    for source in here.iterdir():
+        compiler = ["c++", "-std=c++17"] if source.suffix == ".cpp" else ["cc", "-std=gnu99"]
+        subprocess.run([*compiler, "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", "-I", ROOT / "include",
+                        "-I", ROOT / "bindings/cpp", "-I", ROOT / "bindings/apache", source, "-o",
+                        folder / source.with_suffix(".so").name, "-L", ROOT / "build/lib", "-llinkspan", "-pthread"],
+                       check=True)
+    return folder
+
+
+@pytest.mark.parametrize("way", [("event", ""), ("event", "LinkspanIOThreads 3"), ("event", "LinkspanDetach Auto"),
+                                 ("worker", "")], ids=["suspend", "three threads", "detach", "worker"])
+def test_all_clients_of_a_topic_hear_each_other(apache, way):
+    mpm, option = way
+    server = apache(f"{TOGETHER}{option}\n" + location("/room", "topic room") + location("/other", "topic other"), mpm=mpm)
+    with contextlib.ExitStack() as stack:
+        room = [stack.enter_context(connect(server, "/room", tls=i % 2 == 1)) for i in range(8)]
+        other = stack.enter_context(connect(server, "/other"))
+        # Until each has heard of the other, somebody may still be on his way in.
+        for speaker in room:
+            speaker.send("hello")
+            assert speaker.recv(30) == "hello"
+        for number, speaker in enumerate(room):
+            speaker.send(f"from {number}")
+        for hearer in room:
+            heard = set()
+            while len(heard) < 8:
+                said = hearer.recv(30)
+                heard |= {said} - {"hello"}
+            assert heard == {f"from {number}" for number in range(8)}
+        other.send("alone")
+        assert other.recv(30) == "alone"
+
+
+def test_the_chat_of_the_examples(apache):
+    server = apache(TOGETHER + location("/chat", f"plugin {OURS}/chat.so chat"))
+    with connect(server, "/chat") as one, connect(server, "/chat") as two:
+        two.send("ready")
+        assert two.recv(30) == "ready"
+        one.send("hello")
+        while one.recv(30) != "hello":
+            pass
+        while two.recv(30) != "hello":
+            pass
+
+
+def test_a_plugin_refuses_and_adds_headers(carried, plugins):
+    server = carried(location("/push", f"plugin {plugins}/push.so push"))
+    assert ask(server, "/push?refuse", GOOD)[0] == 402
+    assert ask(server, "/push?odd", GOOD)[0] == 500
+    assert "answers a request with 7" in server.errors()
+    status, fields, _ = ask(server, "/push", GOOD)
+    assert status == 101 and fields["x-plugin"] == "push"
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["ws", "wss"])
+def test_another_thread_pushes_while_clients_flood(carried, plugins, tls):
+    server = carried(location("/push", f"plugin {plugins}/push.so push"))
+    seen = []
+
+    def flood(number):
+        with connect(server, "/push", tls=tls, compression=None) as socket:
+            ticks = 0
+            for i in range(300):
+                socket.send(f"{number} {i}" + "x" * 1000)
+                while True:
+                    said = socket.recv(60)
+                    if said != "tick":
+                        break
+                    ticks += 1
+                assert said.startswith(f"{number} {i}x")
+            while ticks < 20:
+                ticks += socket.recv(60) == "tick"
+            seen.append(ticks)
+
+    threads = [threading.Thread(target=flood, args=[i]) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(seen) == 4
+
+
+def test_a_handler_in_cpp_that_throws_ends_its_own_socket(carried, plugins):
+    server = carried(location("/throws", f"plugin {plugins}/throws.so throws"))
+    with connect(server, "/throws") as one, connect(server, "/throws") as two:
+        one.send("throw")
+        with pytest.raises(websockets.exceptions.ConnectionClosedError, match="1011"):
+            one.recv(30)
+        two.send("well")
+        assert two.recv(30) == "well"
+
+
+def test_a_plugin_that_is_missing_or_wrong_is_named(configured, plugins):
+    for line, words in [("plugin /nowhere.so chat", "the plugin can not be loaded: /nowhere.so: cannot open"),
+                        (f"plugin {OURS}/chat.so prattle", "chat.so has no symbol prattle"),
+                        ("plugin one", "LinkspanHandler is echo, topic NAME, plugin FILE SYMBOL"),
+                        ("tunnel telnet://x", '"telnet://x" is no server to tunnel to')]:
+        is_good, said = configured(location("/x", line)).check()
+        assert not is_good and words in said and "Syntax error on line" in said
+
+
+def test_a_plugin_that_can_not_start_answers_500(apache, plugins):
+    server = apache(location("/x", f"plugin {plugins}/push.so fails"))
+    assert ask(server, "/x", GOOD)[0] == 500
+    assert "its function returned 42" in server.errors()
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["ws", "wss"])
+def test_a_plugin_of_apache_websocket_runs_as_it_is(carried, plugins, tls):
+    server = carried(location("/old", f"websocket-plugin {plugins}/old.so old",
+                              "LinkspanAccessLog upgrade\nLinkspanSubprotocols first last count number"))
+    assert ask(server, "/old", GOOD)[0] == 403
+    with connect(server, "/old", tls=tls, subprotocols=["first", "last"]) as socket:
+        assert socket.subprotocol == "last"
+        assert socket.response.headers["X-Host"] == f"127.0.0.1:{server.tls_port if tls else server.port}"
+        for message in ["hello", b"bytes", "x" * 100000]:
+            socket.send(message)
+            assert socket.recv(30) == message.upper()
+        socket.send("close")
+        with pytest.raises(websockets.exceptions.ConnectionClosedOK):
+            socket.recv(30)
+    with connect(server, "/old", tls=tls, subprotocols=["count", "number"]) as socket:
+        for i in range(30):
+            assert socket.recv(30) == str(i)
+
+
+# --- tunnels -------------------------------------------------------------------
+
+def say_who(socket):
+    """A server behind: tells what it was asked, then echoes; ends as it is told to."""
+    request = socket.request
+    socket.send("|".join([request.path, request.headers.get("Origin", "-"), request.headers.get("Cookie", "-"),
+                          request.headers.get("X-Forwarded-For", "-"), socket.subprotocol or "-"]))
+    for message in socket:
+        if message == "end":
+            socket.close(4001, "as you like")
+            return
+        socket.send(message)
+
+
+@contextlib.contextmanager
+def server_behind(handler):
+    with websockets.sync.server.serve(handler, "127.0.0.1", 0, max_size=None, subprotocols=["chat"],
+                                      compression=None) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield server.socket.getsockname()[1]
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["ws", "wss"])
+def test_a_tunnel_carries_messages_and_closes_both_ways(carried, tls):
+    with server_behind(say_who) as port:
+        server = carried(location("/tunnel", f"tunnel ws://127.0.0.1:{port}/inner", "LinkspanSubprotocols chat"))
+        origin = f"http://127.0.0.1:{server.tls_port if tls else server.port}"
+        with connect(server, "/tunnel?a=b", tls=tls, subprotocols=["chat"], origin=origin,
+                     additional_headers={"Cookie": "c=d"}) as socket:
+            assert socket.recv(30) == f"/inner?a=b|{origin}|c=d|127.0.0.1|chat"
+            for message in ["hello", b"bytes", "x" * 500000]:
+                socket.send(message)
+                assert socket.recv(30) == message
+            socket.send("end")
+            with pytest.raises(websockets.exceptions.ConnectionClosedError, match="4001.*as you like"):
+                socket.recv(30)
+        with connect(server, "/tunnel", tls=tls, subprotocols=["chat"]) as socket:
+            socket.recv(30)
+            socket.send("half said")
+        # The server behind has heard of the end, or the test would not end here.
+
+
+def test_a_tunnel_to_nobody_closes_with_1014(carried):
+    from servers import free_port
+    server = carried(location("/tunnel", f"tunnel ws://127.0.0.1:{free_port()}/"))
+    with Raw(server, "/tunnel") as raw:
+        assert closed_with(raw) == 1014
+    assert "the server behind: " in server.errors()
+
+
+def test_two_thousand_tunnels_hold_no_worker(apache, tmp_path):
+    """To a Unix socket; with 25 workers."""
+    path = tmp_path / "behind.sock"
+    started, stop = threading.Event(), None
+
+    async def behind():
+        nonlocal stop
+        stop = asyncio.get_running_loop().create_future()
+
+        async def echo(socket):
+            async for message in socket:
+                await socket.send(message)
+
+        async with websockets.asyncio.server.unix_serve(echo, str(path), compression=None, ping_interval=None):
+            path.chmod(0o777)
+            started.set()
+            await stop
+
+    for parent in list(path.parents)[:3]:
+        parent.chmod(0o755)
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_until_complete, args=[behind()])
+    thread.start()
+    started.wait()
+    try:
+        server = apache(TOGETHER + "AsyncRequestWorkerFactor 400\n" + location("/tunnel", f"tunnel unix:{path}"))
+        opened = []
+        try:
+            for _ in range(2000):
+                opened.append(Raw(server, "/tunnel"))
+            for raw in (opened[0], opened[1000], opened[-1]):
+                raw.send(frame(1, b"through"))
+                assert raw.receive() == (1, b"through")
+            since = time.monotonic()
+            assert ask(server, "/index.html")[0] == 200
+            assert time.monotonic() - since < 1
+        finally:
+            for raw in opened:
+                raw.close()
+        wait_for(lambda: ask(server, "/index.html")[0] == 200, 10, "the site is dead")
+    finally:
+        loop.call_soon_threadsafe(stop.set_result, None)
+        thread.join()

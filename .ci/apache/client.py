@@ -1,11 +1,16 @@
-"""Clients: a comfortable one, and one that writes its own bytes."""
+"""Clients: a comfortable one, `connect`, and one that writes its own bytes, `Raw`."""
 
+import contextlib
 import os
 import socket
 import ssl
 import struct
+import time
 
-from websockets.sync.client import connect as websockets_connect
+from websockets.client import ClientProtocol
+from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
+from websockets.frames import Opcode
+from websockets.uri import parse_uri
 
 HEAD = ("GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: keep-alive, Upgrade\r\n"
         "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{more}\r\n")
@@ -19,10 +24,103 @@ def trusting():
     return context
 
 
-def connect(server, path="/echo", tls=False, **more):
-    port = server.tls_port if tls else server.port
-    return websockets_connect(f"{'wss' if tls else 'ws'}://127.0.0.1:{port}{path}", proxy=None, max_size=None,
-                              ssl=trusting() if tls else None, open_timeout=30, close_timeout=30, **more)
+class connect:
+    """A WebSocket on the protocol of Python `websockets`, used by one thread: two may not share a TLS socket before
+    Python 3.13."""
+
+    def __init__(self, server, path="/echo", tls=False, compression="deflate", subprotocols=None, origin=None,
+                 additional_headers=()):
+        port = server.tls_port if tls else server.port
+        self.protocol = ClientProtocol(parse_uri(f"{'wss' if tls else 'ws'}://127.0.0.1:{port}{path}"), origin=origin,
+                                       extensions=[ClientPerMessageDeflateFactory()] if compression else None,
+                                       subprotocols=subprotocols, max_size=None)
+        self.socket = stream(port, tls)
+        request = self.protocol.connect()
+        request.headers.update(additional_headers)
+        self.protocol.send_request(request)
+        self.parts, self.messages, self.response = [], [], None
+        self.pump(30, lambda: self.response)
+        if self.protocol.handshake_exc:
+            self.socket.close()
+            raise self.protocol.handshake_exc
+
+    def flush(self):
+        for data in self.protocol.data_to_send():
+            if data:
+                self.socket.sendall(data)
+            else:
+                with contextlib.suppress(OSError):
+                    self.socket.shutdown(socket.SHUT_WR)
+
+    def pump(self, timeout, is_done):
+        """Reads until it is done, or the stream has ended."""
+        self.flush()
+        end = time.monotonic() + timeout
+        while not is_done() and self.protocol.state is not self.protocol.state.CLOSED:
+            self.socket.settimeout(max(end - time.monotonic(), 0.001))
+            try:
+                data = self.socket.recv(1 << 20)
+            except ConnectionResetError:
+                data = b""
+            if data:
+                self.protocol.receive_data(data)
+            else:
+                self.protocol.receive_eof()
+            for event in self.protocol.events_received():
+                if self.response is None:
+                    self.response = event
+                elif event.opcode in (Opcode.CONT, Opcode.TEXT, Opcode.BINARY):
+                    self.parts.append(event)
+                    if event.fin:
+                        whole = b"".join(part.data for part in self.parts)
+                        self.messages.append(whole.decode() if self.parts[0].opcode is Opcode.TEXT else whole)
+                        self.parts = []
+            self.flush()
+
+    @property
+    def subprotocol(self):
+        return self.protocol.subprotocol
+
+    @property
+    def close_code(self):
+        return self.protocol.close_code
+
+    def send(self, message):
+        self.socket.settimeout(30)
+        if isinstance(message, str):
+            self.protocol.send_text(message.encode())
+        else:
+            self.protocol.send_binary(message)
+        self.flush()
+
+    def recv(self, timeout=30):
+        self.pump(timeout, lambda: self.messages)
+        if not self.messages:
+            raise self.protocol.close_exc
+        return self.messages.pop(0)
+
+    def close(self):
+        if self.protocol.state is self.protocol.state.OPEN:
+            self.protocol.send_close(1000)
+            with contextlib.suppress(OSError):
+                self.pump(30, lambda: False)
+        self.socket.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+def stream(port, tls, receive_buffer=None):
+    one = socket.socket()
+    one.settimeout(30)
+    if receive_buffer:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+    one.connect(("127.0.0.1", port))
+    one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return trusting().wrap_socket(one) if tls else one
 
 
 def frame(opcode, payload=b"", fin=True, mask=None):
@@ -43,13 +141,7 @@ class Raw:
 
     def __init__(self, server, path="/echo", tls=False, more="", behind=b"", send=True, receive_buffer=None):
         port = server.tls_port if tls else server.port
-        self.socket = socket.socket()
-        self.socket.settimeout(4)
-        if receive_buffer:
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        self.socket.connect(("127.0.0.1", port))
-        if tls:
-            self.socket = trusting().wrap_socket(self.socket)
+        self.socket = stream(port, tls, receive_buffer)
         self.unread = b""
         self.head = None
         if send:

@@ -1,14 +1,14 @@
 """Many sockets after each other, and one that does not read."""
 
 import os
-import subprocess
 import threading
 import time
+import urllib.request
 
 import pytest
 
 from client import BINARY, TEXT, Raw, closed_with, connect, frame
-from conftest import echo
+from conftest import WAYS, echo
 from httpd import wait_for
 
 ONE_CHILD = "StartServers 1\nServerLimit 1\nThreadsPerChild 25\nMaxRequestWorkers 25\nMaxSpareThreads 25\n"
@@ -32,30 +32,31 @@ def churn(server, rounds, tls=False):
             # Gone without a word.
 
 
+def together(server, rounds):
+    threads = [threading.Thread(target=churn, args=[server, rounds]) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
 @pytest.mark.parametrize("way", ["suspend", "detach", "worker"])
 def test_thirty_thousand_that_come_and_go_leave_nothing(apache, way):
-    from conftest import WAYS
     mpm, option = WAYS[way]
     server = apache(f"{ONE_CHILD}AsyncRequestWorkerFactor 400\n{option}\nLoadModule status_module "
                     "/usr/lib/apache2/modules/mod_status.so\nExtendedStatus On\n<Location /status>\n"
                     "SetHandler server-status\n</Location>\n" + echo() if mpm == "event" else
                     f"{ONE_CHILD}{option}\n" + echo(), mpm=mpm)
     child, = server.children()
-    churn(server, 2000)
+    together(server, 4000)
     wait_for(lambda: descriptors(child) < 60, 30, "descriptors are left")
     before = resident(child), descriptors(child)
-    threads = [threading.Thread(target=churn, args=[server, 10000]) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    together(server, 10000)
     wait_for(lambda: descriptors(child) <= before[1] + 3, 30, "descriptors are left")
     assert resident(child) - before[0] < 4000
     if mpm == "event":
         def total():
-            page = subprocess.run(["python3", "-c", "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1])"
-                                   ".read().decode())", f"http://127.0.0.1:{server.port}/status?auto"],
-                                  capture_output=True, text=True, check=True).stdout
+            page = urllib.request.urlopen(f"http://127.0.0.1:{server.port}/status?auto", timeout=30).read().decode()
             fields = dict(line.split(": ", 1) for line in page.splitlines() if ": " in line)
             return int(fields["ConnsTotal"])
         # The page is a little late; the one that asks may be counted.

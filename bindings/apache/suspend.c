@@ -7,8 +7,9 @@
 
 #include <sched.h>
 
-/* What the request's end gives back goes to the system, not to the connection's own store. */
-#define MAX_FREE (16 << 10)
+/* What a connection's own store may keep: nothing when its request ends, enough for messages later. */
+#define NOTHING_FREE 1
+#define SOME_FREE (16 << 10)
 
 /* Our half ends: the request is over, and logged; TLS says goodbye. What is pending has left already. */
 static void end(void *user)
@@ -46,8 +47,10 @@ static void adopt(void *user)
     apr_socket_timeout_set(ap_get_conn_socket(c), 0);
     linkspan_transport transport = ls_transport(socket, end, closed);
     if (socket->access_log == LS_LOG_UPGRADE) {
-        apr_allocator_max_free_set(apr_pool_allocator_get(c->pool), MAX_FREE);
+        apr_allocator_t *store = apr_pool_allocator_get(c->pool);
+        apr_allocator_max_free_set(store, NOTHING_FREE);
         ls_transport_end_request(socket);
+        apr_allocator_max_free_set(store, SOME_FREE);
     }
     else if (socket->access_log == LS_LOG_BOTH) {
         ls_log_upgrade(socket->r, 0);

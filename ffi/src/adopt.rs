@@ -5,10 +5,11 @@
 //! host's own (linkspan_loop_adopt), with the opening handshake still to come or done by the host with a
 //! linkspan_handshake.
 
+use std::cell::RefCell;
 use std::ffi::{c_char, c_int, c_void};
 use std::io::{self, IoSlice};
 use std::os::fd::BorrowedFd;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use linkspan::Error;
@@ -127,7 +128,7 @@ pub unsafe extern "C" fn linkspan_handshake_from_headers(
             (Out::new(handshake)?, config::read(config)?, request)
         };
         guard::prepare();
-        out.write(guard::handle(Arc::new(linkspan_handshake::judge(Arc::new(config), request)?)));
+        out.write(guard::handle(Arc::new(linkspan_handshake::judge(shared(config), request)?)));
         Ok(LINKSPAN_OK)
     })
 }
@@ -324,6 +325,19 @@ impl linkspan_handshake {
     pub(crate) fn engine(&self, now: Time) -> Result<Engine, Failure> {
         Ok(Engine::adopted(self.config.clone(), self.agreed()?, &self.request.get().target, None, now))
     }
+}
+
+/// The config of the handshake before, on this thread, when it is the same: a host's many streams share it.
+fn shared(config: Config) -> Arc<Config> {
+    thread_local!(static LAST: RefCell<Weak<Config>> = const { RefCell::new(Weak::new()) });
+    LAST.with_borrow_mut(|last| {
+        let before = last.upgrade().filter(|before| **before == config);
+        before.unwrap_or_else(|| {
+            let config = Arc::new(config);
+            *last = Arc::downgrade(&config);
+            config
+        })
+    })
 }
 
 fn refusal(reject: Reject) -> Result<Response, Failure> {

@@ -24,7 +24,7 @@ static int is_known(const ap_filter_t *filter)
     return 1;
 }
 
-int ls_may_detach(const conn_rec *c)
+int ls_is_plain(const conn_rec *c)
 {
     return !ap_ssl_conn_is_ssl((conn_rec *)c) && is_known(c->input_filters) && is_known(c->output_filters);
 }

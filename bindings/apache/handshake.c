@@ -131,7 +131,7 @@ static int carry(request_rec *r, const ls_settings *settings, linkspan_handshake
     conn_rec *c = r->connection;
     /* After an internal redirect nobody would look at SUSPENDED. */
     int is_async = ls_this_child.io && !c->master && !c->clogging_input_filters && !r->prev;
-    int is_detached = is_async && settings->detach == 1 && !settings->handler->keeps_request && ls_may_detach(c);
+    int is_detached = is_async && settings->detach == 1 && !settings->handler->keeps_request && ls_is_plain(c);
     ls_socket *socket = make(r, settings, handshake, is_detached);
     if (!socket) {
         ls_forget(settings->handler, cookie);

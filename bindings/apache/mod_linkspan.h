@@ -154,6 +154,8 @@ struct ls_socket {
     apr_uint64_t messages_in, bytes_in, messages_out, bytes_out, written;
     apr_uint16_t code; /* how it ended */
     unsigned access_log : 2;
+    unsigned is_plain : 1; /* see ls_is_plain */
+    unsigned is_empty : 1; /* the last read has taken all that there was */
     unsigned is_clean : 1;
     unsigned is_ended : 1;   /* nothing is written any more */
     unsigned is_closed : 1;  /* the loop has given it back */
@@ -183,7 +185,8 @@ int64_t ls_transport_take(ls_socket *socket, char *buffer, size_t bytes);
 int ls_suspend(ls_socket *socket);
 /* The hook: the worker has let go of the connection. */
 void ls_suspended(conn_rec *c, request_rec *r);
-int ls_may_detach(const conn_rec *c);
+/* Whether nothing stands between the socket and us but filters that pass on what they see. */
+int ls_is_plain(const conn_rec *c);
 int ls_detach(ls_socket *socket);
 int ls_sync(ls_socket *socket);
 /* The hook: Apache begins to close a connection. */

@@ -5,6 +5,8 @@
 #
 # FACE    c-server, c-client: the C examples in build/examples/c
 #         cpp-server, cpp-client: the C++ examples in build/examples/cpp; the client is the browser's class
+#         apache-suspend, apache-detach, apache-sync: echo in mod_linkspan on the event MPM; apache-worker,
+#         apache-prefork: on those
 #         python-server: examples/python/echo_wsh.py in the stand-alone server of the wheel in .venv
 # CASES   all (the default), most, quick or a JSON list, as for the run scripts
 #
@@ -45,6 +47,9 @@ case $face in
     python-server)
         resource=echo
         test_server .venv/bin/python -m mod_pywebsocket.standalone -H 127.0.0.1 -p 0 -w "$PWD/examples/python" ;;
+    apache-*)
+        resource=echo
+        test_server .venv/bin/python .ci/apache/serve.py "${face#apache-}" ;;
     *) usage ;;
 esac >&2 || exit 1
 "$python" "$here/summary.py" "$report" "${judge[@]}"

@@ -185,6 +185,7 @@ void ls_child_init(apr_pool_t *pool, server_rec *server)
     ls_this_child = (ls_child){.pool = pool, .server = server};
     ap_mpm_query(AP_MPMQ_IS_THREADED, &ls_this_child.is_threaded);
     ap_mpm_query(AP_MPMQ_IS_ASYNC, &ls_this_child.is_async);
+    ls_status_enter();
     ls_log_init(server);
     ls_sync_init(pool);
     if (ls_this_child.is_async && ls_server_settings()->mode != LS_MODE_SYNC) {

@@ -48,8 +48,8 @@ static int give_up(ls_socket *socket)
     ls_forget(socket->handler, socket->cookie);
     linkspan_handshake_free(socket->handshake);
     free(socket->unread);
+    ls_socket_gone(socket);
     free(socket);
-    apr_atomic_dec32(&ls_this_child.open);
     return DONE;
 }
 
@@ -73,6 +73,9 @@ int ls_detach(ls_socket *socket)
     }
     if (bytes == sizeof unread) {
         apr_pool_cleanup_register(c->pool, socket, give_back, apr_pool_cleanup_null);
+        ls_count_open(LS_DETACHED, -1);
+        ls_count_open(LS_SUSPENDED, 1);
+        socket->way = LS_SUSPENDED;
         return ls_suspend(socket);
     }
     socket->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);

@@ -143,6 +143,8 @@ static int carry(request_rec *r, const ls_settings *settings, linkspan_handshake
     apr_pool_cleanup_kill(r->pool, handshake, free_handshake);
     socket->cookie = cookie;
     apr_atomic_inc32(&ls_this_child.open);
+    socket->way = is_detached ? LS_DETACHED : is_async ? LS_SUSPENDED : LS_SYNC;
+    ls_count_open(socket->way, 1);
     return is_detached ? ls_detach(socket) : is_async ? ls_suspend(socket) : ls_sync(socket);
 }
 
@@ -165,11 +167,8 @@ const char *ls_first_protocol(apr_pool_t *pool, const char *list, const linkspan
     return NULL;
 }
 
-int ls_handle(request_rec *r)
+static int answer(request_rec *r)
 {
-    if (!r->handler || strcmp(r->handler, "linkspan") || r->main) {
-        return DECLINED;
-    }
     const ls_settings *settings = ls_settings_of(r);
     const ls_handler *handler = settings->handler;
     if (!handler || handler->has_failed) {
@@ -213,4 +212,16 @@ int ls_handle(request_rec *r)
         return DONE;
     }
     return carry(r, settings, handshake, cookie);
+}
+
+int ls_handle(request_rec *r)
+{
+    if (!r->handler || strcmp(r->handler, "linkspan") || r->main) {
+        return DECLINED;
+    }
+    int status = answer(r);
+    if (status >= 400) {
+        ls_count(LS_REFUSED, 1);
+    }
+    return status;
 }

@@ -84,7 +84,6 @@ static void warn_of_event(server_rec *server, int children)
 
 int ls_limits_check(apr_pool_t *pool, apr_pool_t *log, apr_pool_t *temporary, server_rec *server)
 {
-    (void)pool;
     (void)log;
     (void)temporary;
     int is_async = 0, children = 1;
@@ -98,6 +97,9 @@ int ls_limits_check(apr_pool_t *pool, apr_pool_t *log, apr_pool_t *temporary, se
     /* The first of two readings at a start is for the syntax only. */
     if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG) {
         return OK;
+    }
+    if (ls_status_share(pool, server) != OK) {
+        return HTTP_INTERNAL_SERVER_ERROR;
     }
     warn_of_lost(server, ap_conftree, 0);
     if (is_async && ls_handlers_are_named() && ls_server_settings()->mode != LS_MODE_SYNC) {

@@ -154,6 +154,7 @@ struct ls_socket {
     apr_uint64_t messages_in, bytes_in, messages_out, bytes_out, written;
     apr_uint16_t code; /* how it ended */
     unsigned access_log : 2;
+    unsigned way : 2; /* LS_SUSPENDED... */
     unsigned is_plain : 1; /* see ls_is_plain */
     unsigned is_empty : 1; /* the last read has taken all that there was */
     unsigned is_clean : 1;
@@ -165,6 +166,8 @@ struct ls_socket {
 
 /* Adopts it into the loop that runs on this thread; on failure the transport has been closed. */
 linkspan_status ls_socket_adopt(ls_socket *socket, linkspan_loop *loop, const linkspan_transport *transport);
+/* It is open no more, as far as anybody counts. */
+void ls_socket_gone(const ls_socket *socket);
 /* Says something in the error log about it. */
 void ls_socket_log(const ls_socket *socket, int level, const char *what, linkspan_text message);
 /* Sends a whole message and counts it. A reader that is too slow is closed with 1013. Any thread. */
@@ -242,6 +245,22 @@ void ls_log_notes(const ls_socket *socket, request_rec *r);
 int ls_log_once(request_rec *r);
 /* Logs the request now, which has not ended. */
 void ls_log_upgrade(request_rec *r, int is_last);
+
+/* --- status.c: what all children count together --------------------------- */
+
+enum { LS_SUSPENDED, LS_DETACHED, LS_SYNC, LS_WAYS };
+enum { LS_OPENED, LS_REFUSED, LS_MESSAGES_IN, LS_BYTES_IN, LS_MESSAGES_OUT, LS_BYTES_OUT, LS_TOTALS };
+
+void ls_status_hooks(void);
+/* In the parent: makes the memory that is shared. */
+int ls_status_share(apr_pool_t *pool, server_rec *server);
+/* In a child: takes its place there. */
+void ls_status_enter(void);
+/* One socket more or less. */
+void ls_count_open(int way, int change);
+void ls_count(int what, apr_uint64_t many);
+/* The handler linkspan-status. */
+int ls_status_page(request_rec *r);
 
 /* --- limits.c ------------------------------------------------------------- */
 

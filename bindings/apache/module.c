@@ -14,6 +14,7 @@ static void register_hooks(apr_pool_t *pool)
     ap_hook_handler(ls_handle, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_suspend_connection(ls_suspended, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_pre_close_connection(ls_sync_pre_close, NULL, NULL, APR_HOOK_MIDDLE);
+    ls_status_hooks();
     ap_hook_log_transaction(ls_log_once, NULL, NULL, APR_HOOK_REALLY_FIRST);
 }
 

@@ -32,6 +32,8 @@ static void on_message(void *user, linkspan_connection connection, linkspan_mess
     ls_socket *socket = user;
     socket->messages_in++;
     socket->bytes_in += bytes;
+    ls_count(LS_MESSAGES_IN, 1);
+    ls_count(LS_BYTES_IN, bytes);
     if (socket->idle_timeout) {
         socket->heard = apr_time_now();
     }
@@ -95,12 +97,18 @@ void ls_socket_log(const ls_socket *socket, int level, const char *what, linkspa
     }
 }
 
+void ls_socket_gone(const ls_socket *socket)
+{
+    apr_atomic_dec32(&ls_this_child.open);
+    ls_count_open(socket->way, -1);
+}
+
 /* A detached one's memory goes with it. */
 static void release(void *user)
 {
     ls_socket *socket = user;
     ls_io_leave(socket->io, socket);
-    apr_atomic_dec32(&ls_this_child.open);
+    ls_socket_gone(socket);
     free(socket);
 }
 
@@ -144,6 +152,8 @@ linkspan_status ls_socket_send(ls_socket *socket, linkspan_message_kind kind, co
     if (status >= LINKSPAN_OK) {
         socket->messages_out++;
         socket->bytes_out += bytes;
+        ls_count(LS_MESSAGES_OUT, 1);
+        ls_count(LS_BYTES_OUT, bytes);
         if (socket->idle_timeout) {
             socket->heard = apr_time_now();
         }

@@ -31,7 +31,7 @@ static void closed(void *user)
     ls_io *io = socket->io;
     end(user);
     ls_io_leave(io, socket);
-    apr_atomic_dec32(&ls_this_child.open);
+    ls_socket_gone(socket);
     ls_io_bury(io, socket);
 }
 

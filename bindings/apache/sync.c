@@ -132,7 +132,7 @@ int ls_sync(ls_socket *socket)
         ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "linkspan: no loop for a socket: %s", linkspan_last_error());
         ls_forget(socket->handler, socket->cookie);
         linkspan_handshake_free(socket->handshake);
-        apr_atomic_dec32(&ls_this_child.open);
+        ls_socket_gone(socket);
         return DONE;
     }
     if (!socket->is_tunnel) {
@@ -153,7 +153,7 @@ int ls_sync(ls_socket *socket)
     }
     leave(&one);
     linkspan_loop_free(one.loop);
-    apr_atomic_dec32(&ls_this_child.open);
+    ls_socket_gone(socket);
     if (!socket->is_tunnel) {
         apr_socket_timeout_set(ap_get_conn_socket(c), timeout);
     }

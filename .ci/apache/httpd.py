@@ -22,7 +22,7 @@ def unblocked():
 class Apache:
     """One server. `options` stands in the configuration of the server, `tls` in that of its wss port."""
 
-    def __init__(self, folder, certificate, options, mpm="event", tls="", modules=()):
+    def __init__(self, folder, certificate, options, mpm="event", tls="", modules=(), module=None):
         self.folder = pathlib.Path(folder)
         self.port, self.tls_port = free_port(), free_port()
         self.process = None
@@ -33,7 +33,7 @@ class Apache:
             "LogLevel info linkspan:debug", f"DocumentRoot {folder}/htdocs", "TypesConfig /dev/null",
             f"LoadModule mpm_{mpm}_module {MODULES}/mod_mpm_{mpm}.so",
             *(f"LoadModule {name}_module {MODULES}/mod_{name}.so" for name in loaded),
-            f"LoadModule linkspan_module {OURS}/mod_linkspan.so",
+            module or f"LoadModule linkspan_module {OURS}/mod_linkspan.so",
             "User nobody\nGroup nogroup",
             'LogFormat "%m %U %>s %X %D %I %O %B in=%{linkspan-messages-in}n/%{linkspan-bytes-in}n '
             'out=%{linkspan-messages-out}n/%{linkspan-bytes-out}n code=%{linkspan-code}n clean=%{linkspan-clean}n" test',

@@ -27,12 +27,15 @@ static linkspan_handshake *judge(request_rec *r, const ls_settings *settings)
     const apr_array_header_t *fields = apr_table_elts(r->headers_in);
     const apr_table_entry_t *field = (const apr_table_entry_t *)fields->elts;
     linkspan_header *headers = apr_palloc(r->pool, (size_t)(fields->nelts + 1) * sizeof *headers);
+    size_t count = 0;
     for (int i = 0; i < fields->nelts; i++) {
-        headers[i] = (linkspan_header){.name = field[i].key, .value = field[i].val};
+        /* Of mod_http2's making: to it the tunnel is a body without an end. */
+        if (!r->connection->master || strcasecmp(field[i].key, "Transfer-Encoding")) {
+            headers[count++] = (linkspan_header){.name = field[i].key, .value = field[i].val};
+        }
     }
     linkspan_handshake *handshake;
-    if (linkspan_handshake_from_headers(&limits, r->method, r->unparsed_uri, headers, (size_t)fields->nelts,
-                                        &handshake)) {
+    if (linkspan_handshake_from_headers(&limits, r->method, r->unparsed_uri, headers, count, &handshake)) {
         ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "linkspan: the handshake can not be judged: %s", linkspan_last_error());
         return NULL;
     }

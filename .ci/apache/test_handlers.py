@@ -200,6 +200,10 @@ def test_a_tunnel_carries_messages_and_closes_both_ways(carried, tls):
         with connect(server, "/tunnel", tls=tls, subprotocols=["chat"]) as socket:
             socket.recv(30)
             socket.send("half said")
+        # What is said before the server behind is there waits for it.
+        with Raw(server, "/tunnel", tls=tls, more="Sec-WebSocket-Protocol: chat\r\n", behind=frame(1, b"early")) as raw:
+            assert raw.receive()[1].startswith(b"/inner|")
+            assert raw.receive() == (1, b"early")
         # The server behind has heard of the end, or the test would not end here.
 
 

@@ -114,9 +114,12 @@ def test_origins_that_a_location_names(server):
     assert ask(server, "/any", [*GOOD, "Origin: http://elsewhere.example"])[0] == 101
 
 
-def test_a_host_can_not_smuggle_an_origin_in(server):
-    headers = [*GOOD, "Host: a,http://evil.example", "Origin: http://evil.example"]
-    assert ask(server, "/echo", headers)[0] in (400, 403)
+def test_a_host_can_not_smuggle_an_origin_in(apache):
+    # Here Apache lets such a host through.
+    server = apache("HttpProtocolOptions Unsafe\n" + echo())
+    for host in ("a,http://evil.example", "a,evil.example"):
+        headers = [*GOOD, f"Host: {host}", "Origin: http://evil.example"]
+        assert ask(server, "/echo", headers)[0] == 400
 
 
 def test_subprotocol_and_compression_are_agreed(server):

@@ -55,12 +55,13 @@ def test_thirty_thousand_that_come_and_go_leave_nothing(apache, way):
     wait_for(lambda: descriptors(child) <= before[1] + 3, 30, "descriptors are left")
     assert resident(child) - before[0] < 4000
     if mpm == "event":
-        def total():
+        def counted(*names):
             page = urllib.request.urlopen(f"http://127.0.0.1:{server.port}/status?auto", timeout=30).read().decode()
             fields = dict(line.split(": ", 1) for line in page.splitlines() if ": " in line)
-            return int(fields["ConnsTotal"])
+            return [int(fields[name]) for name in names]
         # The page is a little late; the one that asks may be counted.
-        wait_for(lambda: total() <= 1, 30, "connections are left in Apache's books")
+        wait_for(lambda: counted("ConnsTotal")[0] <= 1, 30, "connections are left in Apache's books")
+        assert counted("ConnsAsyncClosing", "ConnsAsyncKeepAlive", "ConnsAsyncWriting") == [0, 0, 0]
 
 
 @pytest.mark.parametrize("tls", [False, True], ids=["ws", "wss"])

@@ -11,11 +11,11 @@ static const char *origins(const request_rec *r, const ls_settings *settings)
     if (settings->origins) {
         return *settings->origins ? settings->origins : NULL;
     }
-    /* A host with a comma could name another's origin too; nobody is at home there. */
-    if (!host || !*host || strpbrk(host, ", \t")) {
+    if (!host) {
         return "null";
     }
-    /* Who ends TLS may stand in front: the scheme does not count. */
+    /* Who ends TLS may stand in front: the scheme does not count. A host that could end this list and begin another
+     * is refused by the library, as it is none. */
     return apr_pstrcat(r->pool, "http://", host, ",https://", host, NULL);
 }
 

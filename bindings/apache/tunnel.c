@@ -186,14 +186,14 @@ static void on_message(void *user, linkspan_connection connection, linkspan_mess
 {
     static const char why[] = "the server behind is too slow";
     tunnel *way = ((ls_socket *)user)->cookie;
-    switch (linkspan_connection_send(way->behind, kind, data, bytes)) {
-    case LINKSPAN_BUFFERED:
+    linkspan_status status = linkspan_connection_send(way->behind, kind, data, bytes);
+    if (status == LINKSPAN_BUFFERED) {
         linkspan_connection_pause(connection);
-        break;
-    case LINKSPAN_FULL:
-        linkspan_connection_close(connection, 1013, why, sizeof why - 1);
-        break;
     }
+    else if (status == LINKSPAN_FULL) {
+        linkspan_connection_close(connection, 1013, why, sizeof why - 1);
+    }
+    /* LINKSPAN_CLOSED: its end closes this one too. */
 }
 
 static void on_drained(void *user, linkspan_connection connection)

@@ -85,7 +85,7 @@ def test_who_does_not_read_keeps_nobody_waiting(way, tls):
         if not tls:
             slow.socket.settimeout(60)
             for _ in range(sent):
-                assert slow.receive() == (BINARY, b"x" * 500000)
+                assert slow.receive() == (BINARY, b"x" * 500000)  # and no ping: that would come after 30 s
 
 
 def test_above_the_queue_a_slow_reader_is_closed(carried):

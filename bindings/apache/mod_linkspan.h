@@ -155,8 +155,6 @@ struct ls_socket {
     apr_uint16_t code; /* how it ended */
     unsigned access_log : 2;
     unsigned way : 2; /* LS_SUSPENDED... */
-    unsigned is_plain : 1; /* see ls_is_plain */
-    unsigned is_empty : 1; /* the last read has taken all that there was */
     unsigned is_clean : 1;
     unsigned is_ended : 1;   /* nothing is written any more */
     unsigned is_closed : 1;  /* the loop has given it back */

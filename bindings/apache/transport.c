@@ -61,22 +61,11 @@ static int64_t take(ls_socket *socket, char *buffer, size_t bytes)
     return has_ended ? 0 : LINKSPAN_TRANSPORT_AGAIN;
 }
 
-/* Through filters that pass on what they are given, the core reads all that there is: less than was asked for is all.
- * That is said once without asking the system; who asks again, for the end, asks it. */
-static void note_empty(ls_socket *socket, size_t bytes, int64_t taken)
-{
-    socket->is_empty = socket->is_plain && taken > 0 && (size_t)taken < bytes;
-}
-
 static int64_t transport_read(void *user, void *buffer, size_t bytes)
 {
     ls_socket *socket = user;
     if (socket->is_ended) {
         return drain(socket, buffer, bytes);
-    }
-    if (socket->is_empty) {
-        socket->is_empty = 0;
-        return LINKSPAN_TRANSPORT_AGAIN;
     }
     apr_status_t status =
         ap_get_brigade(socket->c->input_filters, socket->in, AP_MODE_READBYTES, APR_NONBLOCK_READ, (apr_off_t)bytes);
@@ -91,7 +80,6 @@ static int64_t transport_read(void *user, void *buffer, size_t bytes)
         taken = APR_STATUS_IS_EOF(status) ? 0 : LINKSPAN_TRANSPORT_FAILED;
     }
     apr_brigade_cleanup(socket->in);
-    note_empty(socket, bytes, taken);
     return taken;
 }
 
@@ -177,7 +165,6 @@ linkspan_transport ls_transport(ls_socket *socket, void (*shutdown_write)(void *
             table.fd = file;
         }
     }
-    socket->is_plain = !socket->is_tunnel && ls_is_plain(c);
     socket->in = apr_brigade_create(c->pool, c->bucket_alloc);
     socket->out = apr_brigade_create(c->pool, c->bucket_alloc);
     return table;

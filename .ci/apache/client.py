@@ -162,7 +162,7 @@ class Raw:
 
     def take(self, n):
         while len(self.unread) < n:
-            more = self.socket.recv(max(65536, n - len(self.unread)))
+            more = self.socket.recv(1 << 20)
             if not more:
                 raise EOFError("the server has ended the stream")
             self.unread += more
@@ -218,4 +218,10 @@ def ask(server, path="/", headers=(), method="GET", version="HTTP/1.1", tls=Fals
             name, value = line.split(":", 1)
             name = name.lower()
             fields[name] = fields[name] + ", " + value.strip() if name in fields else value.strip()
-        return int(head[0].split()[1]), fields, raw.take(int(fields.get("content-length", 0)))
+        status = int(head[0].split()[1])
+        if "transfer-encoding" in fields:
+            # In chunks, until the end: good enough to look for words in it.
+            with contextlib.suppress(EOFError):
+                raw.take(1 << 30)
+            return status, fields, raw.unread
+        return status, fields, raw.take(int(fields.get("content-length", 0)))

@@ -26,6 +26,9 @@ class Apache:
         self.folder = pathlib.Path(folder)
         self.port, self.tls_port = free_port(), free_port()
         self.process = None
+        # At SIGTERM Apache closes the streams of its threaded workers from another thread, and dies of it when one of
+        # them ends at that moment: such servers are ended gracefully.
+        self.ends_gracefully = mpm == "worker" or "LinkspanMode sync" in options
         loaded = ["authz_core", "ssl", "reqtimeout", "mime", *modules]
         lines = [
             f"ServerRoot {folder}", f"DefaultRuntimeDir {folder}", f"PidFile {folder}/httpd.pid",
@@ -98,6 +101,10 @@ class Apache:
         self.process.send_signal(which)
 
     def stop(self):
+        if self.process and self.process.poll() is None and self.ends_gracefully:
+            self.process.send_signal(signal.SIGWINCH)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(20)
         if self.process and self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:

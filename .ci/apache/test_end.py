@@ -65,8 +65,8 @@ def test_every_client_is_told_and_the_child_goes(apache, way, signal_name, tls):
 
 
 @pytest.mark.parametrize("way, signal_name", CUT)
-def test_where_apache_cuts_the_streams_the_child_goes_all_the_same(apache, way, signal_name):
-    server = apache(**room(way))
+def test_where_apache_cuts_the_streams_the_child_goes_all_the_same(configured, way, signal_name):
+    server = configured(**room(way)).start()
     opened = sockets(server, 500, False)
     old = server.children()
     since = time.monotonic()
@@ -76,6 +76,7 @@ def test_where_apache_cuts_the_streams_the_child_goes_all_the_same(apache, way, 
         raw.close()
     wait_for(lambda: all(map(has_gone, old)), 20, "an old child is still there")
     assert time.monotonic() - since < 6
+    server.stop()
 
 
 @pytest.mark.parametrize("way", ["suspend", "detach"])

@@ -1237,6 +1237,15 @@ linkspan_status linkspan_connection_response_header(linkspan_connection connecti
                                                     size_t capacity,
                                                     size_t *length);
 
+// Client: the header field of the server's answer at this place, the first being 0: loop until
+// LINKSPAN_NOT_FOUND. `name` and `value` must not be NULL; the texts live until the callback returns.
+//
+// Thread: callback.
+linkspan_status linkspan_connection_response_header_at(linkspan_connection connection,
+                                                       size_t index,
+                                                       linkspan_text *name,
+                                                       linkspan_text *value);
+
 // Client: the body of a refused handshake, for on_error and on_close to look at; `data` and `bytes` must not
 // be NULL. It lives until the callback returns. LINKSPAN_NOT_FOUND when there is none.
 //

@@ -12,7 +12,7 @@ use linkspan::protocol::{Chunk, CloseCode};
 
 use crate::bytes::{
     Foreign, LINKSPAN_BINARY, LINKSPAN_TEXT, linkspan_connection, linkspan_free_function, linkspan_message_kind,
-    message_kind,
+    linkspan_text, message_kind,
 };
 use crate::callbacks::linkspan_close_info;
 use crate::guard::{self, guard_connection, guard_value};
@@ -378,6 +378,31 @@ pub unsafe extern "C" fn linkspan_connection_response_header(
             let value = response.and_then(|response| response.headers.get(name));
             // SAFETY: the pointers are as the comment says.
             unsafe { guard::copy_text(value.ok_or(Failure::bare(LINKSPAN_NOT_FOUND))?, buffer, capacity, length) }
+        })
+    })
+}
+
+/// Client: the header field of the server's answer at this place, the first being 0: loop until
+/// LINKSPAN_NOT_FOUND. `name` and `value` must not be NULL; the texts live until the callback returns.
+///
+/// Thread: callback.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn linkspan_connection_response_header_at(
+    connection: linkspan_connection,
+    index: usize,
+    name: *mut linkspan_text,
+    value: *mut linkspan_text,
+) -> linkspan_status {
+    guard_connection(connection, || {
+        // SAFETY: the pointers are as the comment says.
+        let (name_out, value_out) = unsafe { (guard::Out::new(name)?, guard::Out::new(value)?) };
+        remote::ask(connection, |cx, id| {
+            let response = cx.engine(id).and_then(|engine| engine.response());
+            let field = response.and_then(|response| response.headers.nth(index));
+            let (name, value) = field.ok_or(Failure::bare(LINKSPAN_NOT_FOUND))?;
+            name_out.write(name.into());
+            value_out.write(value.into());
+            Ok(LINKSPAN_OK)
         })
     })
 }

@@ -28,6 +28,7 @@ static linkspan_close_info call_info = {.size = sizeof call_info};
 static char call_buffer[256];
 static const void *call_pointer;
 static size_t call_size;
+static linkspan_text call_text;
 
 static int64_t call_again(void *user, void *buffer, size_t bytes) {
     (void)user;
@@ -188,6 +189,11 @@ static inline long long call_linkspan_connection_response_header(linkspan_connec
     return linkspan_connection_response_header(connection, "x", call_buffer, sizeof call_buffer, &call_size);
 }
 
+static inline long long call_linkspan_connection_response_header_at(linkspan_connection connection) {
+    (void)connection;
+    return linkspan_connection_response_header_at(connection, 0, &call_text, &call_text);
+}
+
 static inline long long call_linkspan_connection_response_body(linkspan_connection connection) {
     (void)connection;
     return linkspan_connection_response_body(connection, &call_pointer, &call_size);
@@ -331,6 +337,7 @@ static const struct call calls[] = {
     {"linkspan_connection_peer_certificate", 1, 0, 1, 0, call_linkspan_connection_peer_certificate},
     {"linkspan_connection_response_status", 1, 0, 0, 0, call_linkspan_connection_response_status},
     {"linkspan_connection_response_header", 1, 0, 1, 0, call_linkspan_connection_response_header},
+    {"linkspan_connection_response_header_at", 1, 0, 1, 0, call_linkspan_connection_response_header_at},
     {"linkspan_connection_response_body", 1, 0, 1, 0, call_linkspan_connection_response_body},
     {"linkspan_connection_close_info", 1, 0, 1, 0, call_linkspan_connection_close_info},
     {"linkspan_connection_user", 1, 0, 0, 0, call_linkspan_connection_user},

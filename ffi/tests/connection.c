@@ -64,6 +64,12 @@ static void on_open(void *user, linkspan_connection connection) {
         OK(linkspan_connection_response_header(connection, "x-answer", buffer, sizeof buffer, NULL));
         CHECK(!strcmp(buffer, "42"));
         IS(linkspan_connection_response_header(connection, "nothing", buffer, sizeof buffer, NULL), LINKSPAN_NOT_FOUND);
+        linkspan_text name, value = {NULL, 0};
+        size_t found = 0;
+        for (size_t i = 0; linkspan_connection_response_header_at(connection, i, &name, &value) == LINKSPAN_OK; i++) {
+            found += name.bytes == 8 && !memcmp(name.data, "x-answer", 8) && value.bytes == 2 && !memcmp(value.data, "42", 2);
+        }
+        CHECK(found == 1);
         CHECK(linkspan_connection_user(connection) == NULL);
     } else {
         CHECK(!strcmp(buffer, "/path?query"));

@@ -141,6 +141,7 @@ static void servers(void) {
 static void connections(void) {
     const linkspan_connection nobody = NOBODY;
     size_t length = 7;
+    linkspan_text text;
     const void *data = NULL;
     DEAD(linkspan_connection_send_text(nobody, NULL, 0));
     INVALID(linkspan_connection_send_text(nobody, NULL, 1));
@@ -171,6 +172,8 @@ static void connections(void) {
     CHECK(linkspan_connection_response_status(nobody) == 0);
     INVALID(linkspan_connection_response_header(nobody, NULL, NULL, 0, NULL));
     DEAD(linkspan_connection_response_header(nobody, "name", NULL, 0, NULL));
+    INVALID(linkspan_connection_response_header_at(nobody, 0, NULL, NULL));
+    DEAD(linkspan_connection_response_header_at(nobody, 0, &text, &text));
     INVALID(linkspan_connection_response_body(nobody, NULL, NULL));
     INVALID(linkspan_connection_response_body(nobody, &data, NULL));
     DEAD(linkspan_connection_response_body(nobody, &data, &length));

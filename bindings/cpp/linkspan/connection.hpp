@@ -87,6 +87,14 @@ public:
             return linkspan_connection_response_header(raw_, name.c_str(), buffer, capacity, length);
         });
     }
+    // The answer's header field at this place, or nothing past the last; until the handler returns.
+    std::optional<std::pair<std::string_view, std::string_view>> response_header_at(std::size_t index) const {
+        linkspan_text name, value;
+        const linkspan_status status = linkspan_connection_response_header_at(raw_, index, &name, &value);
+        if (status == LINKSPAN_NOT_FOUND) return std::nullopt;
+        check(status);
+        return std::pair(view(name), view(value));
+    }
     std::optional<std::string_view> response_body() const { return lent(linkspan_connection_response_body); }
     // The peer's own TLS certificate in DER form, where it showed one, until the handler returns.
     std::optional<std::string_view> peer_certificate() const { return lent(linkspan_connection_peer_certificate); }

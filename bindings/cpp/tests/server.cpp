@@ -149,6 +149,11 @@ static void requests_are_answered() {
     handlers.on_open = [](Connection connection) {
         CHECK(connection.protocol() == "two" && connection.response_header("set-cookie") == "a=b");
         CHECK(connection.response_status() == 101 && !connection.response_body());
+        std::size_t cookies = 0, fields = 0;
+        for (; auto field = connection.response_header_at(fields); fields++) {
+            cookies += (field->first == "set-cookie" || field->first == "Set-Cookie") && field->second == "a=b";
+        }
+        CHECK(cookies == 1 && fields > 3);
         connection.close();
     };
     handlers.on_error = [&](Connection connection, const linkspan::Error &error) {

@@ -79,6 +79,7 @@ static linkspan_close_info call_info = {.size = sizeof call_info};
 static char call_buffer[256];
 static const void *call_pointer;
 static size_t call_size;
+static linkspan_text call_text;
 
 static int64_t call_again(void *user, void *buffer, size_t bytes) {
     (void)user;
@@ -124,6 +125,8 @@ fn value(function: &str, (kind, name): &(String, String)) -> &'static str {
         ("size_t", "capacity") => "sizeof call_buffer",
         ("size_t *", _) => "&call_size",
         ("const void **", _) => "&call_pointer",
+        ("linkspan_text *" | "struct linkspan_text *", _) => "&call_text",
+        ("size_t", "index") => "0",
         ("const linkspan_header *", _) => "NULL",
         ("size_t", "header_count") => "0",
         ("const void *" | "const char *", _) => "\"x\"",

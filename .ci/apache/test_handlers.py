@@ -1,7 +1,11 @@
 """What a location can speak beside echo: topics, plugins of ours and of apache-websocket's, tunnels."""
 
 import asyncio
+import base64
 import contextlib
+import hashlib
+import re
+import socket
 import subprocess
 import threading
 import time
@@ -13,7 +17,7 @@ import websockets.sync.server
 
 from client import Raw, ask, closed_with, connect, frame
 from httpd import OURS, wait_for
-from servers import ROOT
+from servers import ROOT, free_port
 from test_handshake import GOOD
 
 
@@ -207,12 +211,109 @@ def test_a_tunnel_carries_messages_and_closes_both_ways(carried, tls):
         # The server behind has heard of the end, or the test would not end here.
 
 
-def test_a_tunnel_to_nobody_closes_with_1014(carried):
-    from servers import free_port
-    server = carried(location("/tunnel", f"tunnel ws://127.0.0.1:{free_port()}/"))
-    with Raw(server, "/tunnel") as raw:
-        assert closed_with(raw) == 1014
+@contextlib.contextmanager
+def answering(answer):
+    """A server behind that takes one request after the other and answers with these bytes; `None` keeps still."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        heads, kept = [], []
+
+        def serve():
+            while True:
+                with contextlib.suppress(OSError):
+                    one, _ = listener.accept()
+                    head = b""
+                    while b"\r\n\r\n" not in head and (more := one.recv(65536)):
+                        head += more
+                    if not head:
+                        return
+                    heads.append(head.decode())
+                    if answer is None:
+                        kept.append(one)
+                    else:
+                        one.sendall(answer(head.decode()))
+                        one.close()
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield listener.getsockname()[1], heads
+        finally:
+            socket.create_connection(listener.getsockname()).close()
+            thread.join()
+            for one in kept:
+                one.close()
+
+
+def accepting(*fields):
+    """A good 101 with these fields, and an end without a word."""
+    def answer(head):
+        key = re.search("(?i)sec-websocket-key: (.*)\r", head).group(1)
+        proof = base64.b64encode(hashlib.sha1((key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").encode()).digest()).decode()
+        return "\r\n".join(["HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade",
+                            f"Sec-WebSocket-Accept: {proof}", *fields, "", ""]).encode()
+    return answer
+
+
+def test_a_tunnel_to_nobody_answers_502(carried):
+    server = carried("ErrorDocument 502 /sorry.txt\n" + location("/tunnel", f"tunnel ws://127.0.0.1:{free_port()}/"))
+    (server.folder / "htdocs/sorry.txt").write_text("come later\n")
+    status, _, body = ask(server, "/tunnel", GOOD)
+    assert (status, body) == (502, b"come later\n")
     assert "the server behind: " in server.errors()
+
+
+def test_the_refusal_of_the_server_behind_is_the_answer(carried):
+    def refuse(head):
+        return (b"HTTP/1.1 403 Forbidden\r\nSet-Cookie: a=b\r\nSet-Cookie: c=d\r\nRetry-After: 7\r\n"
+                b"Content-Type: x/y\r\nContent-Length: 2\r\n\r\nno")
+
+    with answering(refuse) as (port, _):
+        server = carried("ErrorDocument 403 /no.txt\n" + location("/tunnel", f"tunnel ws://127.0.0.1:{port}/"))
+        (server.folder / "htdocs/no.txt").write_text("no entry\n")
+        status, fields, body = ask(server, "/tunnel", GOOD)
+        assert (status, body, fields["set-cookie"], fields["retry-after"]) == (403, b"no entry\n", "a=b, c=d", "7")
+        assert fields.get("content-type") != "x/y"
+
+
+def test_what_is_no_answer_of_a_websocket_server_is_502(apache):
+    with answering(lambda head: b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi") as (port, _):
+        server = apache(location("/tunnel", f"tunnel ws://127.0.0.1:{port}/"))
+        assert ask(server, "/tunnel", GOOD)[0] == 502
+
+
+def test_a_server_behind_that_keeps_still_is_504(carried):
+    with answering(None) as (port, heads):
+        server = carried(location("/tunnel", f"tunnel ws://127.0.0.1:{port}/", "LinkspanTunnelTimeout 300ms"))
+        since = time.monotonic()
+        assert ask(server, "/tunnel", GOOD)[0] == 504
+        assert time.monotonic() - since >= 0.3 and len(heads) == 1
+        assert "no answer within 300 ms" in server.errors()
+
+
+def test_the_server_behind_chooses_protocol_and_headers(carried):
+    """And when it goes without a word, the client may come again."""
+    fields = ["Sec-WebSocket-Protocol: two", "Set-Cookie: a=b", "Set-Cookie: c=d", "X-Own: yes", "Server: behind"]
+    with answering(accepting(*fields)) as (port, heads):
+        server = carried(location("/tunnel", f"tunnel ws://127.0.0.1:{port}/"))
+        headers = {"X-Client": "told", "X-Forwarded-For": "192.0.2.1", "Keep-Alive": "7"}
+        with connect(server, "/tunnel", subprotocols=["one", "two"], additional_headers=headers) as one:
+            assert one.subprotocol == "two" and one.response.headers.get_all("Set-Cookie") == ["a=b", "c=d"]
+            assert one.response.headers["X-Own"] == "yes" and one.response.headers.get("Server") != "behind"
+            with pytest.raises(websockets.exceptions.ConnectionClosedError, match="1012"):
+                one.recv(30)
+        told = dict(line.lower().split(": ", 1) for line in heads[0].split("\r\n")[1:] if line)
+        assert told["sec-websocket-protocol"] == "one, two" and told["x-client"] == "told"
+        assert told["x-forwarded-for"] == "192.0.2.1, 127.0.0.1" and told["x-forwarded-proto"] == "http"
+        assert told["x-forwarded-host"] == f"127.0.0.1:{server.port}" and "keep-alive" not in told
+
+
+def test_a_location_limits_the_protocols_of_a_tunnel(apache):
+    with answering(accepting()) as (port, heads):
+        server = apache(location("/tunnel", f"tunnel ws://127.0.0.1:{port}/", "LinkspanSubprotocols two"))
+        with connect(server, "/tunnel", subprotocols=["one", "two"]) as one:
+            # The server behind has chosen none of them.
+            assert one.subprotocol is None
+        assert "Sec-WebSocket-Protocol: two\r\n" in heads[0]
 
 
 def test_two_thousand_tunnels_hold_no_worker(apache, tmp_path):

@@ -6,6 +6,7 @@
 
 #define DEFAULT_MESSAGE (1 << 20)
 #define DEFAULT_QUEUE (4 << 20)
+#define DEFAULT_TUNNEL_TIMEOUT apr_time_from_sec(10)
 
 static const ls_server *main_server_settings;
 
@@ -17,6 +18,7 @@ void *ls_settings_make(apr_pool_t *pool, char *where)
     settings->deflate = LS_UNSET;
     settings->detach = LS_UNSET;
     settings->idle_timeout = LS_UNSET;
+    settings->tunnel_timeout = LS_UNSET;
     return settings;
 }
 
@@ -32,6 +34,7 @@ void *ls_settings_merge(apr_pool_t *pool, void *outer, void *inner)
     OVER(detach, LS_UNSET);
     OVER(access_log, LS_LOG_UNSET);
     OVER(idle_timeout, LS_UNSET);
+    OVER(tunnel_timeout, LS_UNSET);
     OVER(limits.max_message_bytes, 0);
     OVER(limits.max_outbox_bytes, 0);
     OVER(limits.ping_interval, 0);
@@ -78,6 +81,9 @@ const ls_settings *ls_settings_of(const request_rec *r)
     limits->subprotocols = settings->subprotocols && *settings->subprotocols ? settings->subprotocols : NULL;
     if (settings->idle_timeout == LS_UNSET) {
         settings->idle_timeout = 0;
+    }
+    if (settings->tunnel_timeout == LS_UNSET) {
+        settings->tunnel_timeout = DEFAULT_TUNNEL_TIMEOUT;
     }
     if (settings->access_log == LS_LOG_UNSET) {
         settings->access_log = LS_LOG_END;
@@ -203,6 +209,15 @@ static const char *set_idle_timeout(cmd_parms *cmd, void *where, const char *tex
     return parse_time(cmd, text, &((ls_settings *)where)->idle_timeout);
 }
 
+static const char *set_tunnel_timeout(cmd_parms *cmd, void *where, const char *text)
+{
+    apr_interval_time_t *time = &((ls_settings *)where)->tunnel_timeout;
+    const char *wrong = parse_time(cmd, text, time);
+    return wrong           ? wrong
+           : *time < 1000  ? "LinkspanTunnelTimeout is at least 1ms: a worker waits for so long"
+                           : NULL;
+}
+
 static const char *set_access_log(cmd_parms *cmd, void *where, const char *text)
 {
     (void)cmd;
@@ -299,6 +314,8 @@ const command_rec ls_directives[] = {
                   "From a ping to a sign of life; 0: for ever. Default: 20 s"),
     AP_INIT_TAKE1("LinkspanIdleTimeout", set_idle_timeout, NULL, IN_LOCATION,
                   "Without a message either way, closes with 1001; 0: never. Default: 0"),
+    AP_INIT_TAKE1("LinkspanTunnelTimeout", set_tunnel_timeout, NULL, IN_LOCATION,
+                  "For the answer of a server behind; then 504. Default: 10 s"),
     AP_INIT_TAKE1("LinkspanAccessLog", set_access_log, NULL, IN_LOCATION,
                   "When the access log gets its line: end, upgrade or both. Default: end"),
     AP_INIT_TAKE1("LinkspanDetach", set_detach, NULL, IN_LOCATION,

@@ -87,7 +87,6 @@ int ls_detach(ls_socket *socket)
     c->aborted = 1;
     socket->c = NULL;
     socket->r = NULL;
-    socket->io = ls_child_pick();
     linkspan_loop_post(socket->io->loop, adopt, socket);
     return DONE;
 }

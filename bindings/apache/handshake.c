@@ -24,6 +24,9 @@ static linkspan_handshake *judge(request_rec *r, const ls_settings *settings)
     linkspan_config limits = settings->limits;
     limits.origins = origins(r, settings);
     limits.slow_reader = settings->handler->slow_reader;
+    if (settings->handler->chooses_protocol) {
+        limits.subprotocols = NULL;
+    }
     const apr_array_header_t *fields = apr_table_elts(r->headers_in);
     const apr_table_entry_t *field = (const apr_table_entry_t *)fields->elts;
     linkspan_header *headers = apr_palloc(r->pool, (size_t)(fields->nelts + 1) * sizeof *headers);
@@ -111,6 +114,36 @@ static void switch_protocols(request_rec *r, const linkspan_handshake *handshake
     r->status = HTTP_SWITCHING_PROTOCOLS;
 }
 
+apr_status_t ls_free_loop(void *loop)
+{
+    linkspan_loop_free(loop);
+    return APR_SUCCESS;
+}
+
+const ls_carrier *ls_carrier_of(request_rec *r)
+{
+    const conn_rec *c = r->connection;
+    ls_carrier *carrier = ap_get_module_config(r->request_config, &linkspan_module);
+    if (carrier) {
+        return carrier;
+    }
+    carrier = apr_pcalloc(r->pool, sizeof *carrier);
+    /* After an internal redirect nobody would look at SUSPENDED. */
+    if (ls_this_child.io && !c->master && !c->clogging_input_filters && !r->prev) {
+        carrier->io = ls_child_pick();
+        carrier->loop = carrier->io->loop;
+    }
+    else if (linkspan_loop_new(&carrier->loop)) {
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "linkspan: no loop for a socket: %s", linkspan_last_error());
+        return NULL;
+    }
+    else {
+        apr_pool_cleanup_register(r->pool, carrier->loop, ls_free_loop, apr_pool_cleanup_null);
+    }
+    ap_set_module_config(r->request_config, &linkspan_module, carrier);
+    return carrier;
+}
+
 /* A socket in memory that lives as long as it: the connection's, or its own. */
 static ls_socket *make(request_rec *r, const ls_settings *settings, linkspan_handshake *handshake, int is_detached)
 {
@@ -132,10 +165,10 @@ static ls_socket *make(request_rec *r, const ls_settings *settings, linkspan_han
 static int carry(request_rec *r, const ls_settings *settings, linkspan_handshake *handshake, void *cookie)
 {
     conn_rec *c = r->connection;
-    /* After an internal redirect nobody would look at SUSPENDED. */
-    int is_async = ls_this_child.io && !c->master && !c->clogging_input_filters && !r->prev;
+    const ls_carrier *carrier = ls_carrier_of(r);
+    int is_async = carrier && carrier->io;
     int is_detached = is_async && settings->detach == 1 && !settings->handler->keeps_request && ls_is_plain(c);
-    ls_socket *socket = make(r, settings, handshake, is_detached);
+    ls_socket *socket = carrier ? make(r, settings, handshake, is_detached) : NULL;
     if (!socket) {
         ls_forget(settings->handler, cookie);
         return DONE;
@@ -145,29 +178,12 @@ static int carry(request_rec *r, const ls_settings *settings, linkspan_handshake
     }
     apr_pool_cleanup_kill(r->pool, handshake, free_handshake);
     socket->cookie = cookie;
+    socket->io = carrier->io;
+    socket->loop = carrier->loop;
     apr_atomic_inc32(&ls_this_child.open);
     socket->way = is_detached ? LS_DETACHED : is_async ? LS_SUSPENDED : LS_SYNC;
     ls_count_open(socket->way, 1);
     return is_detached ? ls_detach(socket) : is_async ? ls_suspend(socket) : ls_sync(socket);
-}
-
-const char *ls_first_protocol(apr_pool_t *pool, const char *list, const linkspan_request *request)
-{
-    for (size_t i = 0; list; i++) {
-        linkspan_text offered = linkspan_request_protocol_at(request, i);
-        if (!offered.data) {
-            break;
-        }
-        const char *one = copy(pool, offered), *found = list;
-        while (found && (strncmp(found, one, offered.bytes) || (found[offered.bytes] && found[offered.bytes] != ','))) {
-            found = strchr(found, ',');
-            found += found != NULL;
-        }
-        if (found) {
-            return one;
-        }
-    }
-    return NULL;
 }
 
 static int answer(request_rec *r)

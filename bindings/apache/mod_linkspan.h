@@ -54,7 +54,8 @@ typedef struct ls_settings {
     int deflate;
     int detach;
     int access_log;
-    apr_interval_time_t idle_timeout; /* without a message; 0: none */
+    apr_interval_time_t idle_timeout;   /* without a message; 0: none */
+    apr_interval_time_t tunnel_timeout; /* for the answer of a server behind */
 } ls_settings;
 
 /* Of the whole server. */
@@ -93,6 +94,7 @@ struct ls_handler {
     void (*forget)(const ls_handler *handler, void *cookie);
     linkspan_slow_reader slow_reader;
     unsigned has_user : 1;
+    unsigned chooses_protocol : 1; /* by itself, in on_request: NULL is none */
     unsigned keeps_request : 1; /* as long as the socket is open */
     unsigned has_failed : 1;    /* its start has */
     ls_handler *next;
@@ -124,8 +126,14 @@ linkspan_status ls_publish(const void *topic, size_t topic_bytes, linkspan_messa
 /* --- handshake.c ---------------------------------------------------------- */
 
 int ls_handle(request_rec *r);
-/* The first subprotocol of the request's that is in a list with commas: the 101 names it. NULL when there is none. */
-const char *ls_first_protocol(apr_pool_t *pool, const char *list, const linkspan_request *request);
+/* What carries the socket of a request: a thread of the child, or, where `io` is NULL, the worker that has it. */
+typedef struct ls_carrier {
+    ls_io *io;
+    linkspan_loop *loop;
+} ls_carrier;
+/* Chosen when it is first asked for; a loop of its own goes with the request. NULL: the system refuses. */
+const ls_carrier *ls_carrier_of(request_rec *r);
+apr_status_t ls_free_loop(void *loop);
 
 /* --- socket.c: one WebSocket, and what its handler is told ---------------- */
 
@@ -160,6 +168,7 @@ struct ls_socket {
     unsigned is_closed : 1;  /* the loop has given it back */
     unsigned is_tunnel : 1;  /* its bytes are an HTTP/2 stream's */
     unsigned has_begun : 1;  /* the HTTP/2 stream's request has ended, and its tunnel begun */
+    unsigned is_handed_over : 1; /* the thread that carries it has it */
 };
 
 /* Adopts it into the loop that runs on this thread; on failure the transport has been closed. */

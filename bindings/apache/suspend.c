@@ -70,9 +70,9 @@ void ls_suspended(conn_rec *c, request_rec *r)
     (void)r;
     ls_socket *socket = ap_get_module_config(c->conn_config, &linkspan_module);
     /* The hook tells of connections that wait for other reasons too. */
-    if (!socket || c->cs->state != CONN_STATE_SUSPENDED || socket->io) {
+    if (!socket || c->cs->state != CONN_STATE_SUSPENDED || socket->is_handed_over) {
         return;
     }
-    socket->io = ls_child_pick();
+    socket->is_handed_over = 1;
     linkspan_loop_post(socket->io->loop, adopt, socket);
 }

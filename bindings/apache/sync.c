@@ -127,14 +127,7 @@ int ls_sync(ls_socket *socket)
     request_rec *r = socket->r;
     conn_rec *c = socket->c;
     apr_interval_time_t timeout = 0;
-    carried one = {0};
-    if (linkspan_loop_new(&one.loop)) {
-        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "linkspan: no loop for a socket: %s", linkspan_last_error());
-        ls_forget(socket->handler, socket->cookie);
-        linkspan_handshake_free(socket->handshake);
-        ls_socket_gone(socket);
-        return DONE;
-    }
+    carried one = {.loop = socket->loop};
     if (!socket->is_tunnel) {
         apr_socket_timeout_get(ap_get_conn_socket(c), &timeout);
         apr_socket_timeout_set(ap_get_conn_socket(c), 0);
@@ -152,7 +145,8 @@ int ls_sync(ls_socket *socket)
         run(socket, one.loop);
     }
     leave(&one);
-    linkspan_loop_free(one.loop);
+    /* Its cleanup frees it: the request's other cleanups come after everything on it has ended. */
+    apr_pool_cleanup_run(r->pool, one.loop, ls_free_loop);
     ls_socket_gone(socket);
     if (!socket->is_tunnel) {
         apr_socket_timeout_set(ap_get_conn_socket(c), timeout);

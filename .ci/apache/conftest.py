@@ -1,12 +1,10 @@
 """Apaches for the tests: built module, any MPM, ended with the test."""
 
 import contextlib
-import pathlib
-import tempfile
 
 import pytest
 
-from httpd import OURS, Apache
+from httpd import OURS, Apache, folder, running
 from servers import ROOT
 
 # How a socket is carried: the MPM, and what stands in the configuration for it.
@@ -26,23 +24,6 @@ def echo(more=""):
 @pytest.fixture(scope="session")
 def certificate():
     return ROOT / "examples/tls/localhost.crt", ROOT / "examples/tls/localhost.key"
-
-
-@contextlib.contextmanager
-def folder():
-    # Not pytest's, which only its user may enter: the server's children are nobody.
-    with tempfile.TemporaryDirectory(prefix="linkspan-apache-") as made:
-        pathlib.Path(made).chmod(0o755)
-        yield made
-
-
-@contextlib.contextmanager
-def running(certificate, options="", **more):
-    """A server that ends with the block; none of its children may have died."""
-    with folder() as place:
-        with Apache(place, certificate, options, **more) as server:
-            yield server
-        assert "exit signal" not in server.errors(), server.errors()
 
 
 @pytest.fixture

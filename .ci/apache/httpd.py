@@ -5,6 +5,7 @@ import pathlib
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 
 from servers import ROOT, free_port
@@ -129,3 +130,20 @@ def wait_for(condition, seconds, message):
             return answer
         assert time.monotonic() < end, message
         time.sleep(0.02)  # between two questions
+
+
+@contextlib.contextmanager
+def folder():
+    # Not pytest's, which only its user may enter: the server's children are nobody.
+    with tempfile.TemporaryDirectory(prefix="linkspan-apache-") as made:
+        pathlib.Path(made).chmod(0o755)
+        yield made
+
+
+@contextlib.contextmanager
+def running(certificate, options="", **more):
+    """A server that ends with the block; none of its children may have died."""
+    with folder() as place:
+        with Apache(place, certificate, options, **more) as server:
+            yield server
+        assert "exit signal" not in server.errors(), server.errors()

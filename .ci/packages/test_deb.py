@@ -7,44 +7,10 @@ import subprocess
 
 import pytest
 
+from deb import field, make, run
 from servers import ROOT
 
 NAMES = ["liblinkspan1", "liblinkspan-dev"]
-
-
-def run(*command, **options):
-    done = subprocess.run(list(map(str, command)), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, text=True, **options)
-    assert done.returncode == 0, f"{command} ended with {done.returncode}:\n{done.stdout}"
-    return done.stdout
-
-
-def make(build, build_type, components, *options):
-    """Builds, packs these components, and gives the packages' files by name."""
-    run("cmake", "-S", ROOT, "-B", build, "-DCMAKE_INSTALL_PREFIX=/usr", f"-DCMAKE_BUILD_TYPE={build_type}",
-        "-DLINKSPAN_TESTS=OFF", "-DLINKSPAN_EXAMPLES=OFF", f"-DLINKSPAN_CARGO_TARGET_DIR={ROOT}/target", *options)
-    run("cmake", "--build", build)
-    for old in build.glob("*.deb"):
-        old.unlink()
-    run("cpack", "-G", "DEB", "-D", f"CPACK_COMPONENTS_ALL={components}", cwd=build)
-    return {path.name.split("_")[0]: path for path in build.glob("*.deb")}
-
-
-@pytest.fixture(scope="session")
-def packages():
-    """The library's packages, by name."""
-    made = make(ROOT / "target/deb", "Release", "library;dev")
-    assert sorted(made) == sorted(NAMES)
-    return made
-
-
-@pytest.fixture(scope="session")
-def folders(packages, tmp_path_factory):
-    """The packages' contents: a folder for each."""
-    unpacked = {name: tmp_path_factory.mktemp(name) for name in packages}
-    for name, package in packages.items():
-        run("dpkg-deb", "-x", package, unpacked[name])
-    return unpacked
 
 
 @pytest.fixture
@@ -54,21 +20,17 @@ def prefix(packages, tmp_path):
     The system is left as it was. Packages that someone has installed in it already are not touched."""
     there = any(subprocess.run(["dpkg-query", "-W", name], capture_output=True).returncode == 0 for name in NAMES)
     if os.geteuid() != 0 or there or not shutil.which("apt-get"):
-        for package in packages.values():
-            run("dpkg-deb", "-x", package, tmp_path)
+        for name in NAMES:
+            run("dpkg-deb", "-x", packages[name], tmp_path)
         yield tmp_path / "usr"
         return
     apt = ["apt-get", "-o", "DPkg::Lock::Timeout=300", "--yes"]
     try:
-        run(*apt, "install", "--no-install-recommends", *packages.values())
+        run(*apt, "install", "--no-install-recommends", *(packages[name] for name in NAMES))
         yield ""
     finally:
         run(*apt, "purge", *NAMES)
     assert "liblinkspan" not in run("ldconfig", "-p")
-
-
-def field(package, name):
-    return run("dpkg-deb", "-f", package, name).strip()
 
 
 def test_the_library_says_what_it_needs_and_is_found_by_its_name(packages):
@@ -95,6 +57,8 @@ def test_each_file_is_in_its_place(folders):
     assert headers
     assert inside["liblinkspan-dev"] == headers | {
         "usr/include/linkspan.h",
+        "usr/include/linkspan_apache.h",
+        "usr/include/linkspan_apache.hpp",
         f"usr/lib/{triplet}/liblinkspan.a",
         f"usr/lib/{triplet}/liblinkspan.so",
         f"usr/lib/{triplet}/cmake/linkspan/linkspanConfig.cmake",

@@ -98,21 +98,23 @@ def _pass_on(handler, process):
 def _end(process):
     """Ends the script and what it has started, unless it has ended."""
     if process.poll() is None:
-        try:
-            os.killpg(process.pid, signal.SIGKILL)
-        except OSError:
-            pass
+        _kill(process)
         process.wait()
+
+
+def _kill(process):
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except OSError:
+        # It has gone meanwhile.
+        pass
 
 
 @atexit.register
 def _end_all():
     # The server goes away, and nobody would read what they print.
     for process in tuple(_running):
-        try:
-            os.killpg(process.pid, signal.SIGKILL)
-        except OSError:
-            pass
+        _kill(process)
 
 
 def _keep_body(handler, file):

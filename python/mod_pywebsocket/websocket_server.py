@@ -209,9 +209,13 @@ class WebSocketServer(socketserver.ThreadingMixIn, HTTPServer):
         client_address = channel.getpeername()
         conversation = None
         try:
-            kind = self.RequestHandlerClass
-            handler = kind.__new__(kind)
-            handler.__init__(channel, client_address, self)
+            kind, arguments = self.RequestHandlerClass, (channel, client_address, self)
+            if type(kind) is type:
+                # As calling it does, without a step through C: a thread keeps the stack that it has touched.
+                handler = kind.__new__(kind, *arguments)
+                handler.__init__(*arguments)
+            else:
+                handler = kind(*arguments)
             conversation = getattr(handler, '_conversation', None)
         except Exception:
             self.handle_error(channel, client_address)

@@ -1,6 +1,7 @@
 """Programs that have the server inside, each in the way that some in the field have: by options, by subclass, by copy."""
 
 import contextlib
+import functools
 import http.server
 import socket
 import socketserver
@@ -281,6 +282,33 @@ def test_each_connection_may_have_another_handler(embed):
             assert client.read_all().endswith(b'\r\nX-Mine: 1\r\n\r\nmine')
     assert heads == [('/echo', 'localhost'), ('/page', 'localhost')] * 2
     assert codes == [200] * 2
+
+
+def test_what_makes_handlers_may_be_any_callable(embed):
+    class Meta(type):
+        def __call__(cls, *arguments):
+            seen.append('metaclass')
+            return super().__call__(*arguments)
+
+    class Metered(WebSocketRequestHandler, metaclass=Meta):
+        pass
+
+    class Chosen(WebSocketRequestHandler):
+        def __new__(cls, request, client_address, server):
+            seen.append('new')
+            return super().__new__(cls)
+
+    class Named(WebSocketRequestHandler):
+        def __init__(self, name, *arguments):
+            seen.append(name)
+            super().__init__(*arguments)
+
+    seen = []
+    server = embed()
+    for maker in (Metered, Chosen, functools.partial(Named, 'partial')):
+        server.RequestHandlerClass = maker
+        assert echoes(server.server_port)
+    assert seen == ['metaclass', 'new', 'partial']
 
 
 def test_a_handler_that_wraps_its_files(embed):

@@ -201,7 +201,7 @@ def suite_of(resource, *names):
     return Own().get_handler_suite(resource)
 
 
-def resource_of(path, base_dir='/root'):
+def resource_of(path, base_dir='/base'):
     return dispatch._create_path_to_resource_converter(base_dir)(path)
 
 

@@ -123,24 +123,25 @@ impl Arrival {
     /// A step of the task that awaits: itself to wait for, or the end.
     fn __next__<'py>(slf: &Bound<'py, Arrival>) -> PyResult<Option<Bound<'py, Arrival>>> {
         let (py, this) = (slf.py(), slf.get());
-        let mut state = this.lock();
-        let Some(watched) = state.watched.clone() else { return Ok(None) };
-        let source = watched.source();
+        let mut guard = this.lock();
+        let state = &mut *guard;
+        let Some(watched) = &state.watched else { return Ok(None) };
         let mut is_due = state.credit == 0;
         if !is_due {
             let Frame { max_bytes, utf8, continues } = &state.frame;
             let utf8 = utf8.as_ref().map(|utf8| utf8.get());
-            let reads = source.has_news(Side::Reading);
+            let reads = watched.source().has_news(Side::Reading);
             if this.channel.get().can_receive(py, *max_bytes, utf8, *continues, reads)? {
                 state.credit -= 1;
                 return Ok(None);
             }
-            is_due = source.has_news(Side::Reading);
+            is_due = watched.source().has_news(Side::Reading);
         }
         state.credit = TURN;
         state.is_yielded = true;
-        drop(state);
-        this.crowd.wait(source, slf.clone().unbind(), is_due);
+        let watched = watched.clone();
+        drop(guard);
+        this.crowd.wait(watched.source(), slf.clone().unbind(), is_due);
         Ok(Some(slf.clone()))
     }
 

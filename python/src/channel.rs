@@ -1,5 +1,7 @@
 //! [`Channel`]: one connection of the server, raw bytes and plain messages, for Python threads that wait.
 
+mod payload;
+
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice};
 use std::mem;
@@ -32,8 +34,6 @@ use crate::wire::{Watched, Wire};
 
 /// Longer writes let other threads run meanwhile.
 const SHORT_WRITE_BYTES: usize = 64 << 10;
-/// A large payload is read in pieces of this size, each unmasked while it is in the cache.
-const PIECE_BYTES: usize = 128 << 10;
 
 /// One connection: raw bytes, and the frames of plain messages. Several threads may use it at once.
 ///
@@ -140,61 +140,6 @@ impl Channel {
             }
         }
         Ok(!self.wire.try_flush()?)
-    }
-
-    /// Takes a frame's payload, unmasked: from the inbox when all of it is there, else as it arrives. With
-    /// `utf8` it is a piece of a text, checked as it arrives (RFC 6455 8.1).
-    fn payload(
-        &self,
-        py: Python<'_>,
-        inbox: &mut Inbox,
-        (key, length): ([u8; 4], usize),
-        utf8: Option<&Utf8>,
-        until: Option<Instant>,
-    ) -> PyResult<Vec<u8>> {
-        let taken = if inbox.bytes().len() < length {
-            gil::leave_long(py, || self.await_payload(inbox, (key, length), utf8, until)).map_err(errors::io)?
-        } else {
-            let mut payload = inbox.bytes()[..length].to_vec();
-            inbox.consume(length);
-            mask::apply(key, &mut payload);
-            utf8.is_none_or(|utf8| utf8.push(&payload)).then_some(payload)
-        };
-        taken.ok_or_else(errors::not_utf8)
-    }
-
-    /// A payload that is not all there yet; `None` when a text turned out not to be UTF-8.
-    fn await_payload(
-        &self,
-        inbox: &mut Inbox,
-        (key, length): ([u8; 4], usize),
-        utf8: Option<&Utf8>,
-        until: Option<Instant>,
-    ) -> io::Result<Option<Vec<u8>>> {
-        let held = inbox.bytes().len().min(length);
-        let mut payload = Vec::with_capacity(length.min(PIECE_BYTES));
-        payload.extend_from_slice(&inbox.bytes()[..held]);
-        inbox.consume(held);
-        let mut done = 0;
-        loop {
-            let piece = &mut payload[done..];
-            mask::apply(mask::rotate(key, done), piece);
-            if utf8.is_some_and(|utf8| !utf8.push(piece)) {
-                self.is_cut.store(payload.len() < length, Ordering::Relaxed);
-                return Ok(None);
-            }
-            done = payload.len();
-            if done == length {
-                return Ok(Some(payload));
-            }
-            // Memory follows the bytes that have come, never the length that was announced.
-            payload.resize(length.min(done + PIECE_BYTES.max(done)), 0);
-            let read = self.wire.read(&mut payload[done..], until)?;
-            if read == 0 {
-                return Err(ErrorKind::UnexpectedEof.into());
-            }
-            payload.truncate(done + read);
-        }
     }
 }
 
@@ -354,27 +299,11 @@ impl Channel {
     fn receive_message<'py>(&self, py: Python<'py>, max_bytes: Option<u64>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let mut inbox = self.inbox.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner);
         let until = self.wire.until();
-        let (header, size) = loop {
-            // A frame that is Python's is not waited for.
-            if inbox.bytes().first().is_some_and(|first| !matches!(first, 0x81 | 0x82)) {
-                return Ok(None);
-            }
-            match Header::parse(inbox.bytes()) {
-                Ok(Some(parsed)) => break parsed,
-                Ok(None) => {}
-                Err(_) => return Ok(None),
-            }
-            if !self.fill(py, &mut inbox, until)? {
-                return Ok(None);
-            }
-        };
-        let Some(key) = header.mask else { return Ok(None) };
-        let Ok(length) = usize::try_from(header.length) else { return Ok(None) };
-        if max_bytes.is_some_and(|max_bytes| header.length > max_bytes) {
-            return Ok(None);
-        }
+        let is_message = |first| matches!(first, 0x81 | 0x82);
+        let most = max_bytes.unwrap_or(u64::MAX);
+        let Some(next) = self.next_header(py, &mut inbox, is_message, most, until)? else { return Ok(None) };
+        let (header, key, length) = next;
         let is_text = header.opcode == OpCode::Text;
-        inbox.consume(size);
         if inbox.bytes().len() < length {
             let utf8 = is_text.then(Utf8::new);
             let payload = self.payload(py, &mut inbox, (key, length), utf8.as_ref(), until)?;
@@ -404,22 +333,8 @@ impl Channel {
     ) -> PyResult<Option<Frame<'py>>> {
         let mut inbox = self.inbox.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner);
         let until = self.wire.until();
-        let (header, size) = loop {
-            match Header::parse(inbox.bytes()) {
-                Ok(Some(parsed)) => break parsed,
-                Ok(None) => {}
-                Err(_) => return Ok(None),
-            }
-            if !self.fill(py, &mut inbox, until)? {
-                return Ok(None);
-            }
-        };
-        let Some(key) = header.mask else { return Ok(None) };
-        let Ok(length) = usize::try_from(header.length) else { return Ok(None) };
-        if header.length > max_bytes {
-            return Ok(None);
-        }
-        inbox.consume(size);
+        let Some(next) = self.next_header(py, &mut inbox, |_| true, max_bytes, until)? else { return Ok(None) };
+        let (header, key, length) = next;
         // A frame that breaks another rule breaks that one.
         let utf8 = utf8.filter(|_| match header.opcode {
             OpCode::Text => header.reserved == 0 && !continues,

@@ -20,6 +20,18 @@ fn client_tls(trusted: &Authority) -> Arc<ClientTls> {
     Arc::new(ClientTls::with_options(options).unwrap())
 }
 
+fn server_tls(authority: &Authority) -> ServerTls {
+    ServerTls::with_options(ServerTlsOptions::new(authority.server(&["localhost"]).identity())).unwrap()
+}
+
+/// Where a server listens, and its next connection.
+fn listen(authority: &Authority) -> (Arc<Listener>, impl FnOnce() -> Transport + use<>) {
+    let tls = server_tls(authority);
+    let listener = Arc::new(Listener::tcp("127.0.0.1:0").unwrap());
+    let listening = listener.clone();
+    (listener, move || Transport::tls_server(accept(&listening), &tls).unwrap())
+}
+
 fn dial(listener: &Listener, tls: Arc<ClientTls>) -> Result<WebSocket, Error> {
     let port = address(listener).port();
     let mut options = ConnectOptions::new(Uri::parse(&format!("wss://localhost:{port}/")).unwrap());
@@ -30,12 +42,9 @@ fn dial(listener: &Listener, tls: Arc<ClientTls>) -> Result<WebSocket, Error> {
 #[test]
 fn a_secure_websocket_carries_large_messages_both_ways() {
     let authority = Authority::new("root");
-    let tls = ServerTls::with_options(ServerTlsOptions::new(authority.server(&["localhost"]).identity())).unwrap();
-    let listener = Arc::new(Listener::tcp("127.0.0.1:0").unwrap());
-    let listening = listener.clone();
+    let (listener, accepted) = listen(&authority);
     let server = thread::spawn(move || {
-        let transport = Transport::tls_server(accept(&listening), &tls).unwrap();
-        let websocket = WebSocket::accept(transport, Arc::default(), |_| Ok(Accept::default())).unwrap();
+        let websocket = WebSocket::accept(accepted(), Arc::default(), |_| Ok(Accept::default())).unwrap();
         assert_eq!(
             websocket.ask_transport(|transport| transport.server_name().map(str::to_owned)).unwrap(),
             "localhost"
@@ -60,13 +69,9 @@ fn a_secure_websocket_carries_large_messages_both_ways() {
 #[test]
 fn a_server_that_is_not_trusted_is_an_error_that_says_so() {
     let authority = Authority::new("root");
-    let tls = ServerTls::with_options(ServerTlsOptions::new(authority.server(&["localhost"]).identity())).unwrap();
-    let listener = Arc::new(Listener::tcp("127.0.0.1:0").unwrap());
-    let listening = listener.clone();
-    let server = thread::spawn(move || {
-        let transport = Transport::tls_server(accept(&listening), &tls).unwrap();
-        WebSocket::accept(transport, Arc::default(), |_| Ok(Accept::default())).unwrap_err()
-    });
+    let (listener, accepted) = listen(&authority);
+    let server =
+        thread::spawn(move || WebSocket::accept(accepted(), Arc::default(), |_| Ok(Accept::default())).unwrap_err());
     let error = dial(&listener, client_tls(&Authority::new("another"))).unwrap_err().to_string();
     assert!(error.starts_with("TLS: the server's certificate is not trusted: its issuer is unknown"), "{error}");
     let error = server.join().unwrap().to_string();
@@ -76,7 +81,7 @@ fn a_server_that_is_not_trusted_is_an_error_that_says_so() {
 #[test]
 fn raw_bytes_through_tls_are_read_in_small_pieces() {
     let authority = Authority::new("root");
-    let tls = ServerTls::with_options(ServerTlsOptions::new(authority.server(&["localhost"]).identity())).unwrap();
+    let tls = server_tls(&authority);
     let (a, b) = Socket::pair().unwrap();
     let server = RawStream::new(Transport::tls_server(a, &tls).unwrap(), Vec::new()).unwrap();
     let client = Transport::tls_client(b, &client_tls(&authority), "localhost").unwrap();

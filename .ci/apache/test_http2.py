@@ -9,6 +9,7 @@ from client import CLOSE, TEXT, closing, frame, stream, trusting
 from conftest import echo
 
 HTTP2 = "LoadModule http2_module /usr/lib/apache2/modules/mod_http2.so\nH2WebSockets On\n"
+TUNNEL = {":method": "CONNECT", ":protocol": "websocket", "sec-websocket-version": "13"}
 
 
 class Browser:
@@ -42,16 +43,23 @@ class Browser:
                     self.ended.add(event.stream_id)
             self.flush()
 
-    def ask(self, path, **more):
+    def begin(self, path, behind=b"", **more):
+        """Sends a request, and what stands behind its head, which ends the stream unless it is a tunnel's."""
         one = self.h2.get_next_available_stream_id()
         headers = {":method": "GET", ":scheme": "https", ":authority": f"127.0.0.1:{self.port}", ":path": path, **more}
         self.h2.send_headers(one, list(headers.items()), end_stream=":protocol" not in more)
+        if behind:
+            self.h2.send_data(one, behind)
         self.flush()
+        return one
+
+    def ask(self, path, behind=b"", **more):
+        one = self.begin(path, behind, **more)
         self.until(lambda: one in self.heads)
         return one, self.heads[one]
 
-    def open(self, path):
-        return self.ask(path, **{":method": "CONNECT", ":protocol": "websocket", "sec-websocket-version": "13"})
+    def open(self, path, behind=b"", **more):
+        return self.ask(path, behind, **{**TUNNEL, **more})
 
     def send(self, one, data):
         self.h2.send_data(one, data)
@@ -88,11 +96,23 @@ def test_a_stream_is_a_websocket(apache, mpm):
     assert browser.receive(two, 7) == b"\x81\x05still"
 
 
+@pytest.mark.parametrize("mpm", ["event", "worker"])
+def test_what_comes_before_the_answer_waits_for_it(apache, mpm):
+    """Frames that stand right behind the request are there before the socket is: nothing else will wake it."""
+    server = apache(HTTP2 + echo(), mpm=mpm, tls="Protocols h2 http/1.1")
+    browser = Browser(server)
+    for _ in range(20):
+        one, head = browser.open("/echo", frame(TEXT, b"hello") + frame(TEXT, b"again"))
+        assert head[":status"] == "200"
+        assert browser.receive(one, 14) == b"\x81\x05hello\x81\x05again"
+        browser.send(one, closing(1000))
+        browser.until(lambda: one in browser.ended)
+
+
 def test_a_refusal_is_an_ordinary_answer(apache):
     server = apache(HTTP2 + echo() + "<Location /locked>\nSetHandler linkspan\nLinkspanHandler echo\nRequire all denied\n"
                     "</Location>\n", tls="Protocols h2 http/1.1")
     browser = Browser(server)
     browser.until(lambda: browser.h2.remote_settings.enable_connect_protocol)
     assert browser.open("/locked")[1][":status"] == "403"
-    assert browser.ask("/echo", **{":method": "CONNECT", ":protocol": "websocket", "sec-websocket-version": "13",
-                                   "origin": "https://elsewhere.example"})[1][":status"] == "403"
+    assert browser.open("/echo", origin="https://elsewhere.example")[1][":status"] == "403"

@@ -30,6 +30,7 @@ static int64_t drain(ls_socket *socket, char *buffer, size_t bytes)
     }
 }
 
+/* What one read has brought; 0 at the end of the stream; AGAIN for neither. */
 static int64_t take(ls_socket *socket, char *buffer, size_t bytes)
 {
     size_t taken = 0;
@@ -57,7 +58,6 @@ static int64_t take(ls_socket *socket, char *buffer, size_t bytes)
         socket->has_begun = 1;
         return (int64_t)taken;
     }
-    /* A plain stream's end shows as nothing first, and as the end on the next call: the loop calls again. */
     return has_ended ? 0 : LINKSPAN_TRANSPORT_AGAIN;
 }
 
@@ -67,20 +67,22 @@ static int64_t transport_read(void *user, void *buffer, size_t bytes)
     if (socket->is_ended) {
         return drain(socket, buffer, bytes);
     }
-    apr_status_t status =
-        ap_get_brigade(socket->c->input_filters, socket->in, AP_MODE_READBYTES, APR_NONBLOCK_READ, (apr_off_t)bytes);
-    int64_t taken;
-    if (status == APR_SUCCESS) {
-        taken = take(socket, buffer, bytes);
+    /* Only the filters know that there is nothing, and then the descriptor tells of more: a read that has brought
+     * marks without bytes, as the first of an HTTP/2 stream does, says nothing about what stands behind them. */
+    for (;;) {
+        apr_status_t status = ap_get_brigade(socket->c->input_filters, socket->in, AP_MODE_READBYTES,
+                                             APR_NONBLOCK_READ, (apr_off_t)bytes);
+        /* A plain stream's end shows as nothing first, and as the end on the next call: the loop calls again. */
+        int is_nothing = APR_STATUS_IS_EAGAIN(status) || (status == APR_SUCCESS && APR_BRIGADE_EMPTY(socket->in));
+        int64_t taken = is_nothing                  ? LINKSPAN_TRANSPORT_AGAIN
+                        : status == APR_SUCCESS     ? take(socket, buffer, bytes)
+                        : APR_STATUS_IS_EOF(status) ? 0
+                                                    : LINKSPAN_TRANSPORT_FAILED;
+        apr_brigade_cleanup(socket->in);
+        if (is_nothing || taken != LINKSPAN_TRANSPORT_AGAIN) {
+            return taken;
+        }
     }
-    else if (APR_STATUS_IS_EAGAIN(status)) {
-        taken = LINKSPAN_TRANSPORT_AGAIN;
-    }
-    else {
-        taken = APR_STATUS_IS_EOF(status) ? 0 : LINKSPAN_TRANSPORT_FAILED;
-    }
-    apr_brigade_cleanup(socket->in);
-    return taken;
 }
 
 /* Lets the network filter write what it holds, as the event MPM does for a response. */

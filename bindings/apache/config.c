@@ -297,7 +297,7 @@ static const char *set_graceful_timeout(cmd_parms *cmd, void *where, const char 
 #define IN_LOCATION (RSRC_CONF | ACCESS_CONF)
 
 const command_rec ls_directives[] = {
-    AP_INIT_TAKE_ARGV("LinkspanHandler", set_handler, NULL, IN_LOCATION, "What this location speaks: echo, topic, plugin, websocket-plugin or tunnel"),
+    AP_INIT_TAKE_ARGV("LinkspanHandler", set_handler, NULL, IN_LOCATION, "What this location speaks: echo, topic, plugin, websocket-plugin, tunnel or python"),
     AP_INIT_ITERATE("LinkspanOrigin", set_origin, NULL, IN_LOCATION,
                     "Origins whose pages may connect, or any. Default: the host that was asked"),
     AP_INIT_ITERATE("LinkspanSubprotocols", set_subprotocol, NULL, IN_LOCATION,

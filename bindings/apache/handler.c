@@ -40,6 +40,11 @@ static const struct {
     {"tunnel", 1, "tunnel ws://HOST/PATH or tunnel unix:FILE", ls_tunnel_make},
 };
 
+/* Kinds of other modules. */
+APR_IMPLEMENT_OPTIONAL_HOOK_RUN_ALL(linkspan, LINKSPAN, int, make_handler,
+                                    (cmd_parms * cmd, ls_handler *handler, int argc, char *const argv[], const char **wrong),
+                                    (cmd, handler, argc, argv, wrong), OK, DECLINED)
+
 static const char *usage(apr_pool_t *pool)
 {
     const char *all = "LinkspanHandler is ";
@@ -50,25 +55,36 @@ static const char *usage(apr_pool_t *pool)
     return all;
 }
 
-const char *ls_handler_make(cmd_parms *cmd, int argc, char *const argv[], const ls_handler **made)
+static const char *make(cmd_parms *cmd, ls_handler *handler, int argc, char *const argv[])
 {
+    const char *wrong = NULL;
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
-        if (argc != kinds[i].words + 1 || strcasecmp(argv[0], kinds[i].kind)) {
-            continue;
+        if (argc == kinds[i].words + 1 && !strcasecmp(argv[0], kinds[i].kind)) {
+            handler->kind = kinds[i].kind;
+            return kinds[i].make(cmd, handler, argv + 1);
         }
-        ls_handler *handler = apr_pcalloc(cmd->pool, sizeof *handler);
-        handler->kind = kinds[i].kind;
-        handler->where = apr_psprintf(cmd->pool, "%s:%d", cmd->directive->filename, cmd->directive->line_num);
-        const char *wrong = kinds[i].make(cmd, handler, argv + 1);
-        if (wrong) {
-            return wrong;
-        }
-        handler->next = handlers;
-        handlers = handler;
-        *made = handler;
-        return NULL;
+    }
+    if (argc > 0 && linkspan_run_make_handler(cmd, handler, argc, argv, &wrong) == DONE) {
+        return wrong;
+    }
+    if (argc > 0 && !strcasecmp(argv[0], "python")) {
+        return "LinkspanHandler python needs mod_linkspan_python.so: LoadModule linkspan_python_module ... before it";
     }
     return usage(cmd->pool);
+}
+
+const char *ls_handler_make(cmd_parms *cmd, int argc, char *const argv[], const ls_handler **made)
+{
+    ls_handler *handler = apr_pcalloc(cmd->pool, sizeof *handler);
+    handler->where = apr_psprintf(cmd->pool, "%s:%d", cmd->directive->filename, cmd->directive->line_num);
+    const char *wrong = make(cmd, handler, argc, argv);
+    if (wrong) {
+        return wrong;
+    }
+    handler->next = handlers;
+    handlers = handler;
+    *made = handler;
+    return NULL;
 }
 
 int ls_handlers_forget(apr_pool_t *pool, apr_pool_t *log, apr_pool_t *temporary)

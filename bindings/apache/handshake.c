@@ -27,6 +27,8 @@ static linkspan_handshake *judge(request_rec *r, const ls_settings *settings)
     if (settings->handler->chooses_protocol) {
         limits.subprotocols = NULL;
     }
+    limits.manual_close = settings->handler->answers_close;
+    limits.manual_pong = settings->handler->answers_pings;
     const apr_array_header_t *fields = apr_table_elts(r->headers_in);
     const apr_table_entry_t *field = (const apr_table_entry_t *)fields->elts;
     linkspan_header *headers = apr_palloc(r->pool, (size_t)(fields->nelts + 1) * sizeof *headers);
@@ -195,6 +197,10 @@ static int answer(request_rec *r)
                       handler ? "the handler of this location could not start: see above"
                               : "this location has SetHandler linkspan and no LinkspanHandler");
         return HTTP_INTERNAL_SERVER_ERROR;
+    }
+    int claimed = handler->claim ? handler->claim(handler, r) : OK;
+    if (claimed != OK) {
+        return claimed;
     }
     linkspan_handshake *handshake = judge(r, settings);
     if (!handshake) {

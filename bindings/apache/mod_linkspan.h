@@ -14,6 +14,8 @@
 #include <apr_strings.h>
 #include <apr_thread_mutex.h>
 #include <ap_mpm.h>
+#include <apr_optional.h>
+#include <apr_optional_hooks.h>
 #include <http_config.h>
 #include <http_connection.h>
 #include <http_core.h>
@@ -86,6 +88,9 @@ struct ls_handler {
     void *user;
     /* After fork, before the first request; not NULL: why it can not, and its locations answer 500. */
     const char *(*start)(ls_handler *handler, apr_pool_t *child);
+    /* Whose request this is, on the thread that has it: OK, DECLINED for one that Apache serves as if the location were
+     * without handler, or the HTTP status that it is refused with. NULL: OK. */
+    int (*claim)(const ls_handler *handler, request_rec *r);
     /* A good request, on the thread that has it: 101, or the HTTP status that it is refused with. May choose the
      * subprotocol and headers, and make the socket's cookie. NULL: 101. */
     int (*on_request)(const ls_handler *handler, request_rec *r, const linkspan_request *request,
@@ -95,6 +100,8 @@ struct ls_handler {
     linkspan_slow_reader slow_reader;
     unsigned has_user : 1;
     unsigned chooses_protocol : 1; /* by itself, in on_request: NULL is none */
+    unsigned answers_close : 1;   /* by linkspan_connection_close in on_close_requested, or later */
+    unsigned answers_pings : 1;   /* by linkspan_connection_pong in on_ping, or later */
     unsigned keeps_request : 1; /* as long as the socket is open */
     unsigned has_failed : 1;    /* its start has */
     ls_handler *next;
@@ -111,6 +118,15 @@ void ls_handlers_start(apr_pool_t *child, server_rec *server);
 
 /* No socket comes of a request that the handler has accepted. */
 void ls_forget(const ls_handler *handler, void *cookie);
+
+/* The optional hook by which another module adds a kind: DECLINED when argv[0] does not name its own; else DONE, with
+ * `handler` filled in or `wrong` set. Such a module finds the functions below as optional ones. */
+#define LINKSPAN_DECLARE(type) type
+APR_DECLARE_EXTERNAL_HOOK(linkspan, LINKSPAN, int, make_handler,
+                          (cmd_parms * cmd, ls_handler *handler, int argc, char *const argv[], const char **wrong))
+APR_DECLARE_OPTIONAL_FN(void, ls_count, (int what, apr_uint64_t many));
+APR_DECLARE_OPTIONAL_FN(void, ls_child_stopping, (apr_pool_t * pool, int is_graceful));
+APR_DECLARE_OPTIONAL_FN(apr_uint64_t, ls_child_time_left, (void));
 
 /* One for each kind but echo; `argv` is what stands behind its name. */
 const char *ls_topic_make(cmd_parms *cmd, ls_handler *handler, char *const argv[]);

@@ -15,6 +15,9 @@ static void register_hooks(apr_pool_t *pool)
     ap_hook_suspend_connection(ls_suspended, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_pre_close_connection(ls_sync_pre_close, NULL, NULL, APR_HOOK_MIDDLE);
     ls_status_hooks();
+    APR_REGISTER_OPTIONAL_FN(ls_count);
+    APR_REGISTER_OPTIONAL_FN(ls_child_stopping);
+    APR_REGISTER_OPTIONAL_FN(ls_child_time_left);
     ap_hook_log_transaction(ls_log_once, NULL, NULL, APR_HOOK_REALLY_FIRST);
 }
 

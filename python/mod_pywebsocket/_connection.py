@@ -3,7 +3,7 @@
 import select
 import threading
 
-from linkspan._linkspan import Channel
+from mod_pywebsocket._native import Channel
 
 
 class _StandaloneConnection:

@@ -6,8 +6,7 @@ Nothing here knows of connections or streams, and frames that break the protocol
 import os
 import struct
 
-from linkspan import _linkspan
-from mod_pywebsocket import common
+from mod_pywebsocket import _native, common
 from mod_pywebsocket._stream_exceptions import BadOperationException, InvalidFrameException, MessageTooBigException
 
 # RFC 6455 5.5.
@@ -66,7 +65,7 @@ def _build_frame(header, body, mask):
     if not mask:
         return header + body
     key = os.urandom(4)
-    return header + key + _linkspan.mask(body, key, 0)
+    return header + key + _native.mask(body, key, 0)
 
 
 def _filter_and_format_frame_object(frame, mask, frame_filters):
@@ -183,7 +182,7 @@ def parse_frame(receive_bytes, logger=None, ws_version=common.VERSION_HYBI_LATES
             raise InvalidFrameException('the payload of a control frame is %d bytes, 125 are allowed' % length)
     if masked:
         key = receive_bytes(4)
-        payload = _linkspan.mask(receive_bytes(length), key, 0)
+        payload = _native.mask(receive_bytes(length), key, 0)
     else:
         payload = receive_bytes(length)
     return first & 0xf, payload, first >> 7, first >> 6 & 1, first >> 5 & 1, first >> 4 & 1

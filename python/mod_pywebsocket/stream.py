@@ -18,8 +18,7 @@ import struct
 import threading
 import time
 
-from linkspan import _linkspan
-from mod_pywebsocket import common, util
+from mod_pywebsocket import _native, common, util
 from mod_pywebsocket._connection import _StandaloneConnection
 from mod_pywebsocket._frame import (  # noqa: F401 - the names of this module
     _MAX_CONTROL_PAYLOAD,
@@ -271,7 +270,7 @@ class Stream:
         if self._fragmented_opcode == common.OPCODE_BINARY or not self._is_plain_receiver():
             return None
         if self._utf8 is None:
-            self._utf8 = _linkspan.Utf8()
+            self._utf8 = _native.Utf8()
         return self._utf8
 
     def get_last_received_opcode(self):
@@ -353,7 +352,7 @@ class Stream:
         else:
             self._fragmented_opcode = opcode
             if not frame._is_checked:
-                self._utf8 = _linkspan.Utf8()
+                self._utf8 = _native.Utf8()
         self._original_opcode = self._fragmented_opcode
         if (self._original_opcode == common.OPCODE_TEXT and not self._options.incoming_message_filters
                 and not frame._is_checked and not self._utf8.feed(frame.payload)):
@@ -406,7 +405,7 @@ class Stream:
             # The handler has seen what came; the answer names the rule that was broken.
             if not _may_be_received(request.ws_close_code):
                 code, reason = common.STATUS_PROTOCOL_ERROR, ''
-            elif not _linkspan.Utf8().feed(message[2:], True):
+            elif not _native.Utf8().feed(message[2:], True):
                 code, reason = common.STATUS_INVALID_FRAME_PAYLOAD_DATA, ''
         self._send_closing_handshake(code, reason)
 

@@ -6,7 +6,7 @@ import os
 import struct
 import zlib
 
-from linkspan import _linkspan
+from mod_pywebsocket import _native
 
 
 def prepend_message_to_exception(message, exc):
@@ -83,7 +83,7 @@ class RepeatedXorMasker:
 
     def mask(self, s):
         """``s``, any bytes-like object, masked: new ``bytes``."""
-        masked = _linkspan.mask(s, self._key, self._position)
+        masked = _native.mask(s, self._key, self._position)
         self._position = (self._position + len(masked)) % len(self._key)
         return masked
 

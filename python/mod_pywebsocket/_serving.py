@@ -9,7 +9,7 @@ from mod_pywebsocket import _listening
 # How long clients have to answer the close frame of a server that goes away, in seconds.
 _GOING_AWAY_SECONDS = 1.0
 # How long async handlers that have not ended by then may take to clean up.
-_CANCELLED_SECONDS = 1.0
+_CANCELLED_SECONDS = 3.0
 
 
 class _Signal(BaseException):

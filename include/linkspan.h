@@ -1516,7 +1516,8 @@ typedef struct linkspan_adopt_options {
 } linkspan_adopt_options;
 
 // Judges a request that the host has parsed: method, target and header fields, all copied. Succeeds for
-// every request; linkspan_handshake_status says whether it can be accepted. `config` may be NULL.
+// every request; linkspan_handshake_status says whether it can be accepted. A text that is not UTF-8 is taken as
+// Latin-1, byte by byte. `config` may be NULL.
 //
 // Thread: any.
 linkspan_status linkspan_handshake_from_headers(const linkspan_config *config,

@@ -203,7 +203,7 @@ def closed_with(raw):
             return struct.unpack("!H", payload[:2])[0] if payload else 1005
 
 
-def ask(server, path="/", headers=(), method="GET", version="HTTP/1.1", tls=False):
+def ask(server, path="/", headers=(), method="GET", version="HTTP/1.1", tls=False, body=""):
     """A request by hand: status line, headers in lower case, and body."""
     with Raw(server, tls=tls, send=False) as raw:
         lines = [f"{method} {path} {version}", *headers]
@@ -211,7 +211,7 @@ def ask(server, path="/", headers=(), method="GET", version="HTTP/1.1", tls=Fals
             lines.append("Host: 127.0.0.1")
         if not any(line.lower().startswith("connection:") for line in headers):
             lines.append("Connection: close")
-        raw.send(("\r\n".join(lines) + "\r\n\r\n").encode())
+        raw.send(("\r\n".join(lines) + "\r\n\r\n" + body).encode("latin-1"))
         head = raw.read_head().split("\r\n")
         fields = {}
         for line in head[1:]:

@@ -1,11 +1,14 @@
 """What `apache2 -t` and the start say of a configuration."""
 
+import contextlib
 import resource
 
 import pytest
+from websockets.exceptions import InvalidStatus
 
 from client import ask, connect
 from conftest import echo
+from httpd import wait_for
 from test_handshake import GOOD
 
 
@@ -94,7 +97,13 @@ def test_one_socket_too_many_gets_503_and_when_to_come_back(apache, mpm):
         status, fields, _ = ask(server, "/echo", GOOD)
         assert status == 503 and int(fields["retry-after"]) > 0
         one.close()
-        with connect(server) as three:
+
+        def again():
+            # The place is free once the server has heard of the client's end.
+            with contextlib.suppress(InvalidStatus):
+                return connect(server)
+
+        with wait_for(again, 30, "there is no room again") as three:
             three.send("there is room again")
             assert three.recv(30) == "there is room again"
 

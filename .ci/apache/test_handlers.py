@@ -15,7 +15,7 @@ import websockets.asyncio.server
 import websockets.exceptions
 import websockets.sync.server
 
-from client import Raw, ask, closed_with, connect, frame
+from client import HEAD, Raw, ask, closed_with, connect, frame
 from httpd import OURS, wait_for
 from servers import ROOT, free_port
 from test_handshake import GOOD
@@ -86,6 +86,23 @@ def test_a_plugin_refuses_and_adds_headers(carried, plugins):
     assert "answers a request with 7" in server.errors()
     status, fields, _ = ask(server, "/push", GOOD)
     assert status == 101 and fields["x-plugin"] == "push"
+
+
+def test_many_at_once_are_no_more_than_there_are_places(apache, plugins):
+    server = apache(TOGETHER + "LinkspanMaxConnections 3\n" + location("/push", f"plugin {plugins}/push.so push"))
+    asking = [Raw(server, send=False) for _ in range(20)]
+    for raw in asking:
+        raw.send(HEAD.format(path="/push?slow", port=server.port, more="").encode())
+    heads = [raw.read_head().split()[1] for raw in asking]
+    assert sorted(heads) == ["101"] * 3 + ["503"] * 17
+    for raw in asking:
+        raw.close()
+    assert ask(server, "/push?refuse", GOOD)[0] in (402, 503)
+    # A place that a refused one had is free again.
+    wait_for(lambda: ask(server, "/push?refuse", GOOD)[0] == 402, 10, "no place is given back")
+    for _ in range(5):
+        assert ask(server, "/push?refuse", GOOD)[0] == 402
+    assert ask(server, "/push", GOOD)[0] == 101
 
 
 @pytest.mark.parametrize("tls", [False, True], ids=["ws", "wss"])

@@ -25,6 +25,9 @@ LoadModule authn_file_module /usr/lib/apache2/modules/mod_authn_file.so
 LoadModule authz_user_module /usr/lib/apache2/modules/mod_authz_user.so
 ErrorDocument 426 "this is the error document"
 ErrorDocument 403 "nobody from there"
+ErrorDocument 401 /echo
+ErrorDocument 404 /echo
+ErrorDocument 405 /index.html
 {echo()}
 <Location /any>
 SetHandler linkspan
@@ -105,6 +108,7 @@ def test_a_bad_request_gets_its_http_error(server, headers, method, expected):
 
 def test_http_1_0_can_not_be_upgraded(server):
     assert ask(server, "/echo", GOOD, version="HTTP/1.0")[0] == 426
+    assert "refused with 426: an upgrade needs HTTP/1.1\n" in server.errors()
 
 
 def test_origins_that_a_location_names(server):
@@ -138,8 +142,30 @@ def test_who_is_not_allowed_gets_401_and_no_101(server):
     assert fields["www-authenticate"].startswith("Basic")
 
 
+@pytest.mark.parametrize("path, expected", [("/locked", 401), ("/nothing-here", 404)])
+def test_the_page_of_an_error_opens_no_socket(server, path, expected):
+    assert ask(server, path, GOOD)[0] == expected
+
+
+def test_the_page_of_a_refusal_is_one_of_the_site(server):
+    assert ask(server, "/echo", GOOD, "POST")[::2] == (405, b"a plain page\n")
+
+
+@pytest.mark.parametrize("headers, path", [
+    (["Cookie: caf\xe9"], "/echo"), (["Cookie: caf\xc3\xa9"], "/echo"), ([], "/echo?caf\xe9"),
+], ids=["latin 1", "utf 8", "target"])
+def test_what_is_not_ascii_comes_through(server, headers, path):
+    assert ask(server, path, [*GOOD, *headers])[0] == 101
+
+
+@pytest.mark.parametrize("more", [["Content-Length: 5"], ["Transfer-Encoding: chunked"]], ids=["length", "chunks"])
+def test_a_body_is_refused(server, more):
+    assert ask(server, "/echo", [*GOOD, *more], body="5\r\nhello\r\n0\r\n\r\n")[0] == 413
+
+
 def test_a_location_without_a_handler_says_so(server):
     assert ask(server, "/lost", GOOD)[0] == 500
+    assert "\\n" not in server.errors()  # no half of a line
     assert "has SetHandler linkspan and no LinkspanHandler" in server.errors()
     line = server.configuration.read_text().splitlines().index("<Location /lost>") + 2
     assert f"{server.configuration}:{line}: SetHandler linkspan without a LinkspanHandler" in server.errors()

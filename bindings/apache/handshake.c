@@ -61,7 +61,11 @@ static const char *copy(apr_pool_t *pool, linkspan_text text)
 /* The refusal's own header fields go into Apache's error response. */
 static int refuse(request_rec *r, const linkspan_handshake *handshake, int status)
 {
-    linkspan_text name, value;
+    static const char too_old[] = "an upgrade needs HTTP/1.1";
+    linkspan_text name, value, why = linkspan_handshake_body(handshake);
+    if (!why.bytes) {
+        why = (linkspan_text){too_old, sizeof too_old};
+    }
     for (size_t i = 0; linkspan_handshake_header_at(handshake, i, &name, &value) == LINKSPAN_OK; i++) {
         const char *key = copy(r->pool, name);
         if (strncasecmp(key, "Content-", 8) && strcasecmp(key, "Connection")) {
@@ -75,23 +79,30 @@ static int refuse(request_rec *r, const linkspan_handshake *handshake, int statu
     if (status == HTTP_METHOD_NOT_ALLOWED) {
         ap_allow_standard_methods(r, REPLACE_ALLOW, M_GET, -1);
     }
-    linkspan_text why = linkspan_handshake_body(handshake);
-    ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, "linkspan: refused with %d: %.*s", status, (int)why.bytes,
-                  why.data ? why.data : "");
+    /* A body's last byte is the end of its line. */
+    ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, "linkspan: refused with %d: %.*s", status, (int)why.bytes - 1, why.data);
     return status;
 }
 
-static int is_full(request_rec *r)
+/* One more socket counts from now on, or there is no room for it. */
+static int take_place(request_rec *r)
 {
-    int most = ls_server_settings()->max_connections;
-    if (!apr_atomic_read32(&ls_this_child.is_stopping) &&
-        (most == 0 || apr_atomic_read32(&ls_this_child.open) < (apr_uint32_t)most)) {
-        return 0;
+    apr_uint32_t most = (apr_uint32_t)ls_server_settings()->max_connections;
+    apr_uint32_t before = apr_atomic_inc32(&ls_this_child.open);
+    int is_stopping = apr_atomic_read32(&ls_this_child.is_stopping) != 0;
+    if (!is_stopping && (most == 0 || before < most)) {
+        return 1;
     }
+    apr_atomic_dec32(&ls_this_child.open);
     apr_table_setn(r->err_headers_out, "Retry-After", "5");
-    ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, "linkspan: refused with 503: %d sockets are open here (LinkspanMaxConnections %d)",
-                  (int)apr_atomic_read32(&ls_this_child.open), most);
-    return 1;
+    if (is_stopping) {
+        ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, "linkspan: refused with 503: this process ends");
+    }
+    else {
+        ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r,
+                      "linkspan: refused with 503: %u sockets are open here (LinkspanMaxConnections %u)", before, most);
+    }
+    return 0;
 }
 
 /* From here on the stream is the socket's: HTTP's filters are left behind, those of the connection stay. */
@@ -173,6 +184,7 @@ static int carry(request_rec *r, const ls_settings *settings, linkspan_handshake
     ls_socket *socket = carrier ? make(r, settings, handshake, is_detached) : NULL;
     if (!socket) {
         ls_forget(settings->handler, cookie);
+        apr_atomic_dec32(&ls_this_child.open);
         return DONE;
     }
     if (settings->handler->keeps_request && socket->access_log == LS_LOG_UPGRADE) {
@@ -182,10 +194,40 @@ static int carry(request_rec *r, const ls_settings *settings, linkspan_handshake
     socket->cookie = cookie;
     socket->io = carrier->io;
     socket->loop = carrier->loop;
-    apr_atomic_inc32(&ls_this_child.open);
     socket->way = is_detached ? LS_DETACHED : is_async ? LS_SUSPENDED : LS_SYNC;
     ls_count_open(socket->way, 1);
     return is_detached ? ls_detach(socket) : is_async ? ls_suspend(socket) : ls_sync(socket);
+}
+
+/* A good request that there is a place for. It is given back when no socket comes of it. */
+static int open_socket(request_rec *r, const ls_settings *settings, linkspan_handshake *handshake)
+{
+    const ls_handler *handler = settings->handler;
+    linkspan_accept_options accept = {.size = sizeof accept};
+    void *cookie = NULL;
+    int status = HTTP_SWITCHING_PROTOCOLS;
+    if (handler->on_request) {
+        status = handler->on_request(handler, r, linkspan_handshake_request(handshake), &accept, &cookie);
+    }
+    if (status != HTTP_SWITCHING_PROTOCOLS) {
+        ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, "linkspan: the handler refuses with %d", status);
+    }
+    else if (linkspan_handshake_accept(handshake, &accept)) {
+        ls_forget(handler, cookie);
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "linkspan: the handler's answer can not be sent: %s",
+                      linkspan_last_error());
+        status = HTTP_INTERNAL_SERVER_ERROR;
+    }
+    else {
+        switch_protocols(r, handshake);
+        if (!r->connection->aborted) {
+            return carry(r, settings, handshake, cookie);
+        }
+        ls_forget(handler, cookie);
+        status = DONE;
+    }
+    apr_atomic_dec32(&ls_this_child.open);
+    return status;
 }
 
 static int answer(request_rec *r)
@@ -214,29 +256,7 @@ static int answer(request_rec *r)
     if (status != HTTP_SWITCHING_PROTOCOLS) {
         return refuse(r, handshake, status);
     }
-    if (is_full(r)) {
-        return HTTP_SERVICE_UNAVAILABLE;
-    }
-    linkspan_accept_options accept = {.size = sizeof accept};
-    void *cookie = NULL;
-    if (handler->on_request) {
-        status = handler->on_request(handler, r, linkspan_handshake_request(handshake), &accept, &cookie);
-        if (status != HTTP_SWITCHING_PROTOCOLS) {
-            ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, "linkspan: the handler refuses with %d", status);
-            return status;
-        }
-    }
-    if (linkspan_handshake_accept(handshake, &accept)) {
-        ls_forget(handler, cookie);
-        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "linkspan: the handler's answer can not be sent: %s", linkspan_last_error());
-        return HTTP_INTERNAL_SERVER_ERROR;
-    }
-    switch_protocols(r, handshake);
-    if (r->connection->aborted) {
-        ls_forget(handler, cookie);
-        return DONE;
-    }
-    return carry(r, settings, handshake, cookie);
+    return take_place(r) ? open_socket(r, settings, handshake) : HTTP_SERVICE_UNAVAILABLE;
 }
 
 int ls_handle(request_rec *r)
@@ -244,7 +264,9 @@ int ls_handle(request_rec *r)
     if (!r->handler || strcmp(r->handler, "linkspan") || r->main) {
         return DECLINED;
     }
-    int status = answer(r);
+    /* As the page of an error it has nothing to say, and no socket opens for one who was refused elsewhere. */
+    int is_error_page = r->prev && ap_is_HTTP_ERROR(r->prev->status);
+    int status = is_error_page ? r->prev->status : answer(r);
     if (status >= 400) {
         ls_count(LS_REFUSED, 1);
     }

@@ -108,7 +108,8 @@ pub struct linkspan_adopt_options {
 unsafe impl Grows for linkspan_adopt_options {}
 
 /// Judges a request that the host has parsed: method, target and header fields, all copied. Succeeds for
-/// every request; linkspan_handshake_status says whether it can be accepted. `config` may be NULL.
+/// every request; linkspan_handshake_status says whether it can be accepted. A text that is not UTF-8 is taken as
+/// Latin-1, byte by byte. `config` may be NULL.
 ///
 /// Thread: any.
 #[unsafe(no_mangle)]
@@ -123,8 +124,8 @@ pub unsafe extern "C" fn linkspan_handshake_from_headers(
     guard(|| {
         // SAFETY: the pointers are as the comment says.
         let (out, config, request) = unsafe {
-            let headers = Headers::from_pairs(bytes::headers(headers, header_count)?);
-            let request = Request::from_parts(guard::string(method)?, guard::string(target)?, headers);
+            let headers = Headers::from_pairs(bytes::peer_headers(headers, header_count)?);
+            let request = Request::from_parts(guard::peer_string(method)?, guard::peer_string(target)?, headers);
             (Out::new(handshake)?, config::read(config)?, request)
         };
         guard::prepare();

@@ -132,6 +132,23 @@ pub(crate) unsafe fn headers(headers: *const linkspan_header, count: usize) -> R
         .collect()
 }
 
+/// The same, of a peer's: bytes that are not UTF-8 are Latin-1, as in a head that the library reads itself.
+///
+/// # Safety
+/// As for [`headers`].
+pub(crate) unsafe fn peer_headers(
+    headers: *const linkspan_header,
+    count: usize,
+) -> Result<Vec<(String, String)>, Failure> {
+    // SAFETY: the caller's duty.
+    let fields = unsafe { guard::values(headers, count) }?;
+    fields
+        .iter()
+        // SAFETY: the caller's duty.
+        .map(|field| unsafe { Ok((guard::peer_string(field.name)?, guard::peer_string(field.value)?)) })
+        .collect()
+}
+
 /// Memory of the caller's that travels with a message and goes back exactly once, on failure too.
 pub(crate) struct Foreign {
     data: *const c_void,

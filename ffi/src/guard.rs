@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 use std::{ptr, slice, str};
 
 use linkspan::log::{self, Level};
+use linkspan::protocol::handshake::characters;
 
 use crate::bytes::linkspan_connection;
 use crate::result::{
@@ -222,6 +223,18 @@ pub(crate) unsafe fn optional_string<'a>(text: *const c_char) -> Result<Option<&
     }
     // SAFETY: the caller's duty.
     utf8(unsafe { CStr::from_ptr(text) }.to_bytes()).map(Some)
+}
+
+/// What a peer has said, up to a NUL: it need not be UTF-8.
+///
+/// # Safety
+/// As for [`string`].
+pub(crate) unsafe fn peer_string(text: *const c_char) -> Result<String, Failure> {
+    if text.is_null() {
+        return Err(Failure::null());
+    }
+    // SAFETY: the caller's duty.
+    Ok(characters(unsafe { CStr::from_ptr(text) }.to_bytes()).into_owned())
 }
 
 /// `count` texts that each end with a NUL.

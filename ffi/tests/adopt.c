@@ -145,6 +145,16 @@ int main(void) {
     OK(linkspan_handshake_accept(handshake, NULL));
     OK(linkspan_loop_adopt(loop, &transport, &options, &connection));
     linkspan_handshake_free(handshake);
+
+    /* A peer's bytes need not be UTF-8. */
+    headers[0] = (linkspan_header){"Cookie", "caf\xe9"};
+    OK(linkspan_handshake_from_headers(NULL, "GET", "/?caf\xe9", headers, 1, &handshake));
+    const linkspan_request *request = linkspan_handshake_request(handshake);
+    linkspan_text cookie = linkspan_request_header(request, "cookie"), target = linkspan_request_target(request);
+    CHECK(cookie.bytes == 5 && !memcmp(cookie.data, "caf\xc3\xa9", 5));
+    CHECK(target.bytes == 7 && !memcmp(target.data, "/?caf\xc3\xa9", 7));
+    linkspan_handshake_free(handshake);
+
     for (int i = 0; i < 10 && !stream.out_bytes; i++) OK(linkspan_loop_run_once(loop, 0));
     CHECK(test.opened == 1 && test.messages == 1);
     CHECK(stream.out_bytes == 7 && !memcmp(stream.out, "\x82\x05hello", 7));

@@ -1,5 +1,5 @@
 /* Says "tick" to everybody from a thread of its own, a thousand times a second; echoes what it hears. Refuses who asks
- * for "/refuse" in whatever way, and those who want a wrong answer, an odd one. */
+ * for "?refuse" in whatever way, gives those who want a wrong answer an odd one, and thinks about "?slow". */
 #include <linkspan_apache.h>
 
 #include <pthread.h>
@@ -41,6 +41,8 @@ static int on_request(void *user, const linkspan_request *request, linkspan_acce
     (void)user;
     accept->headers = &header;
     accept->header_count = 1;
+    if (target.bytes > 5 && !memcmp(target.data + target.bytes - 5, "?slow", 5))
+        nanosleep(&(struct timespec){0, 300000000}, NULL);
     if (target.bytes > 7 && !memcmp(target.data + target.bytes - 7, "?refuse", 7))
         return 402;
     return target.bytes > 4 && !memcmp(target.data + target.bytes - 4, "?odd", 4) ? 7 : 101;

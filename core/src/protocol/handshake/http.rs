@@ -222,7 +222,7 @@ impl Response {
 }
 
 /// A value as text. RFC 9110 5.5: bytes above 127 are opaque; as Latin-1 each of them has a character.
-fn characters(value: &[u8]) -> Cow<'_, str> {
+pub fn characters(value: &[u8]) -> Cow<'_, str> {
     match str::from_utf8(value) {
         Ok(text) => Cow::Borrowed(text),
         Err(_) => value.iter().map(|&byte| char::from(byte)).collect(),

@@ -12,7 +12,7 @@ mod uri;
 pub use self::body::Body;
 pub use self::client::{Answer, judge_answer, write_request};
 pub use self::extensions::{Extension, parse_extensions};
-pub use self::http::{HeadFinder, Headers, Request, Response, is_token};
+pub use self::http::{HeadFinder, Headers, Request, Response, characters, is_token};
 pub use self::proxy::{ConnectProxy, Progress, Proxy, ProxyKind, Socks5, Tunnel};
 pub use self::proxy_header::{MAX_PROXY_HEADER_BYTES, ProxyHeader};
 pub use self::server::{Accept, Offer, Reject, judge_request, write_accept, write_reject};

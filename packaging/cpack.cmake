@@ -4,8 +4,8 @@
 #                                             with -DCMAKE_INSTALL_PREFIX=/usr, as Debian's folders depend on it
 #   cpack --config CPackSourceConfig.cmake    the sources
 #
-# With LINKSPAN_CLI there is a package linkspan, of the component `command`, and with LINKSPAN_APACHE one for Apache,
-# libapache2-mod-linkspan, of the component `apache`.
+# With LINKSPAN_CLI there is a package linkspan, of the component `command`, and with LINKSPAN_APACHE two for Apache,
+# libapache2-mod-linkspan and libapache2-mod-linkspan-python, of the components `apache` and `apache_python`.
 
 set(CPACK_PACKAGE_VENDOR "Linkspan developers")
 set(CPACK_PACKAGE_CONTACT "Linkspan developers <linkspan@localhost>")
@@ -74,6 +74,10 @@ if(LINKSPAN_APACHE)
     set(CPACK_COMPONENT_APACHE_DESCRIPTION "WebSockets in Apache without a worker for each
 Apache's module mod_linkspan: echo, topics, plugins in C and C++, and a
 proxy for WebSockets, over ws and wss. \`a2enmod linkspan' enables it.")
+    set(CPACK_DEBIAN_APACHE_PYTHON_PACKAGE_DEPENDS "libapache2-mod-linkspan (= ${PROJECT_VERSION})")
+    set(CPACK_COMPONENT_APACHE_PYTHON_DESCRIPTION "handler files of mod_pywebsocket in Apache
+Apache's module mod_linkspan_python: WebSockets that are served by files
+in Python, *_wsh.py. \`a2enmod linkspan_python' enables it.")
 endif()
 
 if(LINKSPAN_INSTALL AND CMAKE_INSTALL_PREFIX STREQUAL "/usr")

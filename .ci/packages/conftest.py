@@ -8,9 +8,9 @@ from servers import ROOT
 
 @pytest.fixture(scope="session")
 def packages():
-    """The packages of the library and of Apache's module, by name."""
-    made = make(ROOT / "target/deb", "Release", "library;dev;apache", "-DLINKSPAN_APACHE=ON")
-    assert sorted(made) == ["libapache2-mod-linkspan", "liblinkspan-dev", "liblinkspan1"]
+    """The packages of the library and of Apache's modules, by name."""
+    made = make(ROOT / "target/deb", "Release", "library;dev;apache;apache_python", "-DLINKSPAN_APACHE=ON")
+    assert sorted(made) == ["libapache2-mod-linkspan", "libapache2-mod-linkspan-python", "liblinkspan-dev", "liblinkspan1"]
     return made
 
 

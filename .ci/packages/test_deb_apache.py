@@ -1,5 +1,7 @@
-"""The Debian package of Apache's module, with a2enmod and the configuration of Debian's own package of Apache."""
+"""The Debian packages of Apache's modules, with a2enmod and the configuration of Debian's own package of Apache."""
 
+import contextlib
+import pathlib
 import re
 import shutil
 import subprocess
@@ -11,37 +13,51 @@ from deb import field, run
 from httpd import Apache, folder
 from servers import ROOT
 
-NAME = "libapache2-mod-linkspan"
-MODULE = "usr/lib/apache2/modules/mod_linkspan.so"
+MODULES = {"libapache2-mod-linkspan": "linkspan", "libapache2-mod-linkspan-python": "linkspan_python"}
+PYTHON = "usr/share/linkspan/python/"
 
 
-def test_it_says_what_it_needs(packages):
-    version = field(packages[NAME], "Version")
-    depends = field(packages[NAME], "Depends").split(", ")
-    assert {"apache2-api-20120211", f"liblinkspan1 (= {version})"} <= set(depends)
-    assert any(one.startswith("libc6 (>= ") for one in depends)
-    assert field(packages[NAME], "Recommends") == "apache2"
-    assert field(packages[NAME], "Description").startswith("WebSockets in Apache without a worker for each\n")
+def module_file(module):
+    return f"usr/lib/apache2/modules/mod_{module}.so"
+
+
+def test_they_say_what_they_need(packages):
+    apache, python = (packages[name] for name in MODULES)
+    version = field(apache, "Version")
+    needs = set(field(apache, "Depends").split(", "))
+    assert {"apache2-api-20120211", f"liblinkspan1 (= {version})"} <= needs
+    assert any(one.startswith("libc6 (>= ") for one in needs)
+    assert field(apache, "Recommends") == "apache2"
+    assert field(apache, "Description").startswith("WebSockets in Apache without a worker for each\n")
+    needs = field(python, "Depends")
+    assert f"libapache2-mod-linkspan (= {version})" in needs and re.search(r"\blibpython3\.\d+ \(>= ", needs)
     # All of it is to be had: nothing is installed.
-    said = run("apt-get", "--simulate", "--no-install-recommends", "install", packages[NAME], packages["liblinkspan1"])
-    assert f"Inst {NAME} " in said
+    said = run("apt-get", "--simulate", "--no-install-recommends", "install", apache, python, packages["liblinkspan1"])
+    assert all(f"Inst {name} " in said for name in MODULES)
 
 
-def test_each_file_is_in_its_place(packages, folders):
-    inside = {str(path.relative_to(folders[NAME])) for path in folders[NAME].rglob("*") if not path.is_dir()}
-    settings = {f"etc/apache2/mods-available/linkspan.{kind}" for kind in ("conf", "load")}
-    assert inside == settings | {MODULE, f"usr/share/doc/{NAME}/changelog.gz", f"usr/share/doc/{NAME}/copyright"}
+@pytest.mark.parametrize("name", MODULES)
+def test_each_file_is_in_its_place(packages, folders, name):
+    module = MODULES[name]
+    inside = {str(path.relative_to(folders[name])) for path in folders[name].rglob("*") if not path.is_dir()}
+    settings = {f"etc/apache2/mods-available/{module}.{kind}" for kind in ("conf", "load")}
+    files = settings | {module_file(module), f"usr/share/doc/{name}/changelog.gz", f"usr/share/doc/{name}/copyright"}
+    if module == "linkspan_python":
+        files |= {PYTHON + str(path.relative_to(ROOT / "python"))
+                  for package in ("mod_pywebsocket", "pywebsocket3") for path in (ROOT / "python" / package).rglob("*.py")}
+    assert inside == files
     # What the administrator has changed stays.
-    assert set(run("dpkg-deb", "-I", packages[NAME], "conffiles").split()) == {f"/{path}" for path in settings}
-    load = (folders[NAME] / "etc/apache2/mods-available/linkspan.load").read_text()
-    assert load == f"LoadModule linkspan_module /{MODULE}\n"
-    said = run("readelf", "--dynamic", "--section-headers", "--wide", folders[NAME] / MODULE)
+    assert set(run("dpkg-deb", "-I", packages[name], "conffiles").split()) == {f"/{path}" for path in settings}
+    load = (folders[name] / f"etc/apache2/mods-available/{module}.load").read_text()
+    first = "# Depends: linkspan\n" if module == "linkspan_python" else ""
+    assert load == f"{first}LoadModule {module}_module /{module_file(module)}\n"
+    said = run("readelf", "--dynamic", "--section-headers", "--wide", folders[name] / module_file(module))
     assert "[liblinkspan.so.1]" in said and "NODELETE" in said and "RUNPATH" not in said and ".symtab" not in said
 
 
 @pytest.fixture(scope="session")
 def debian(tmp_path_factory):
-    """What is in Debian's package apache2, which has a2enmod; it is not installed, as it starts a service."""
+    """What is in Debian's package apache2, which has a2enmod; it is not installed, as that starts a service."""
     place = tmp_path_factory.mktemp("apache2")
     place.chmod(0o777)  # apt downloads as a user of its own where it can
     for update in (True, False):
@@ -66,21 +82,24 @@ def readme():
 
 
 class Installed(Apache):
-    """Debian's configuration, with our package's in it, below a folder."""
+    """Debian's configuration, with our packages in it, below a folder."""
 
-    def __init__(self, place, certificate, debian, ours, site):
+    def __init__(self, place, certificate, debian, packages, site):
         super().__init__(place, certificate, "")
-        self.etc = self.folder / "etc"
-        shutil.copytree(debian / "etc/apache2", self.etc, symlinks=True)
-        shutil.copytree(ours / "etc/apache2", self.etc, dirs_exist_ok=True)
-        self.tools = debian / "usr/sbin"
+        self.root, self.tools = self.folder / "root", debian / "usr/sbin"
+        for name in ("liblinkspan1", *MODULES):
+            run("dpkg-deb", "-x", packages[name], self.root)
+        self.etc = self.root / "etc/apache2"
+        shutil.copytree(debian / "etc/apache2", self.etc, symlinks=True, dirs_exist_ok=True)
         self.rewrite("envvars", ("=/var/run/apache2$SUFFIX/apache2.pid", f"={self.folder}/httpd.pid"),
                      ("/var/run/apache2$SUFFIX", str(self.folder)), ("/var/lock/apache2$SUFFIX", str(self.folder)),
                      ("/var/log/apache2$SUFFIX", str(self.folder)))
         self.rewrite("mods-available/ssl.conf", ("/usr/share/apache2", str(debian / "usr/share/apache2")))
         # Of a package that this one needs.
         self.rewrite("mods-available/mime.conf", ("/etc/mime.types", "/dev/null"))
-        self.rewrite("mods-available/linkspan.load", (f"/{MODULE}", str(ours / MODULE)))
+        for module in MODULES.values():
+            self.rewrite(f"mods-available/{module}.load", (f"/{module_file(module)}", str(self.root / module_file(module))))
+        self.rewrite("apache2.conf", ("<Directory /var/www/>", f"<Directory {self.folder}/htdocs>"))
         (self.etc / "ports.conf").write_text(f"Listen 127.0.0.1:{self.port}\nListen 127.0.0.1:{self.tls_port}\n")
         self.rewrite("sites-available/000-default.conf", ("*:80", f"127.0.0.1:{self.port}"),
                      ("/var/www/html", f"{self.folder}/htdocs"))
@@ -88,7 +107,10 @@ class Installed(Apache):
                      ("/var/www/html", f"{self.folder}/htdocs"),
                      ("/etc/ssl/certs/ssl-cert-snakeoil.pem", str(certificate[0])),
                      ("/etc/ssl/private/ssl-cert-snakeoil.key", str(certificate[1])))
-        (self.etc / "conf-available/echo.conf").write_text(f"ServerName localhost\n{site}")
+        (self.etc / "conf-available/site.conf").write_text(f"ServerName localhost\n{site}")
+        # What Debian enables when it installs Apache, as far as this needs it.
+        self.enable("a2enmod", "mpm_event", "authz_core", "dir", "reqtimeout", "ssl")
+        self.enable("a2ensite", "000-default", "default-ssl")
 
     def rewrite(self, name, *changes):
         text = (self.etc / name).read_text()
@@ -98,38 +120,78 @@ class Installed(Apache):
         (self.etc / name).write_text(text)
 
     def enable(self, tool, *names):
-        run(self.tools / tool, *names, env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "APACHE_CONFDIR": str(self.etc),
-                                           "APACHE_STATE_DIRECTORY": str(self.folder / "state")})
+        return run(self.tools / tool, *names, env={
+            "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "APACHE_CONFDIR": str(self.etc),
+            "APACHE_STATE_DIRECTORY": str(self.folder / "state")})
 
     def command(self, *arguments):
         program = super().command()[0]
-        script = f'. {self.etc}/envvars && exec {program} -d {self.etc} -f apache2.conf "$@"'
+        library, = self.root.rglob("liblinkspan.so.1")
+        # The path to the library as ldconfig would tell it.
+        script = f'. {self.etc}/envvars && LD_LIBRARY_PATH={library.parent} exec {program} -d {self.etc} -f apache2.conf "$@"'
         return ["sh", "-c", script, "apache2", *arguments]
 
 
-def test_a2enmod_and_the_readmes_six_lines_are_all_it_needs(packages, folders, debian, readme, monkeypatch):
+@pytest.fixture
+def installed(packages, debian):
     certificate = ROOT / "examples/tls/localhost.crt", ROOT / "examples/tls/localhost.key"
-    library, = folders["liblinkspan1"].rglob("liblinkspan.so.1")
-    # As ldconfig would tell of it.
-    monkeypatch.setenv("LD_LIBRARY_PATH", str(library.parent))
-    with folder() as place:
-        server = Installed(place, certificate, debian, folders[NAME], readme)
-        # What Debian enables when it installs Apache, as far as this needs it.
-        server.enable("a2enmod", "mpm_event", "authz_core", "dir", "reqtimeout", "ssl")
-        server.enable("a2ensite", "000-default", "default-ssl")
-        fine, said = server.check()
-        assert fine, said
-        server.enable("a2enconf", "echo")
-        fine, said = server.check()
-        assert not fine and "Linkspan" in said
-        server.enable("a2enmod", "linkspan")
-        fine, said = server.check()
-        assert fine, said
-        with server:
-            for tls in (False, True):
-                with connect(server, tls=tls) as socket:
-                    assert "permessage-deflate" in socket.response.headers["Sec-WebSocket-Extensions"]
-                    for message in ("发送数据", b"\x00\xff"):
-                        socket.send(message)
-                        assert socket.recv() == message
-            assert "exit signal" not in server.errors()
+    with contextlib.ExitStack() as stack:
+        yield lambda site: Installed(stack.enter_context(folder()), certificate, debian, packages, site)
+
+
+def becomes_fine(server, module):
+    """The site is wrong until a2enmod has enabled the module."""
+    fine, said = server.check()
+    assert fine, said
+    server.enable("a2enconf", "site")
+    fine, said = server.check()
+    assert not fine and "Linkspan" in said
+    server.enable("a2enmod", module)
+    fine, said = server.check()
+    assert fine, said
+
+
+def test_a2enmod_and_the_readmes_six_lines_are_all_it_needs(installed, readme):
+    server = installed(readme)
+    becomes_fine(server, "linkspan")
+    with server:
+        for tls in (False, True):
+            with connect(server, tls=tls) as socket:
+                assert "permessage-deflate" in socket.response.headers["Sec-WebSocket-Extensions"]
+                for message in ("发送数据", b"\x00\xff"):
+                    socket.send(message)
+                    assert socket.recv() == message
+    assert "exit signal" not in server.errors()
+
+
+HANDLER = """
+from mod_pywebsocket import common, handshake, msgutil
+from pywebsocket3 import msgutil as newer, stream
+
+assert newer is msgutil
+
+
+def web_socket_do_extra_handshake(request):
+    pass
+
+
+def web_socket_transfer_data(request):
+    for message in iter(lambda: msgutil.receive_message(request), None):
+        msgutil.send_message(request, f'{msgutil.__file__}: {message}')
+"""
+
+
+def test_handler_files_run_with_what_is_in_the_package(installed):
+    server = installed("LinkspanPythonHandlerRoot ${APACHE_RUN_DIR}/handlers\n"
+                       "<Location /chat>\nSetHandler linkspan\nLinkspanHandler python\n</Location>\n")
+    (server.folder / "handlers").mkdir()
+    (server.folder / "handlers/chat_wsh.py").write_text(HANDLER)
+    becomes_fine(server, "linkspan_python")
+    with server:
+        for tls in (False, True):
+            with connect(server, "/chat", tls=tls) as socket:
+                socket.send("hello")
+                where, said = socket.recv().split(": ")
+                assert said == "hello"
+                assert pathlib.Path(where).resolve() == server.root / PYTHON / "mod_pywebsocket/msgutil.py"
+    assert "exit signal" not in server.errors()

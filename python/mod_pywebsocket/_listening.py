@@ -33,6 +33,21 @@ def create(host, port, say):
     return sockets
 
 
+def inherit(fd):
+    """The socket with this descriptor, which listens already, as :func:`create` gives them."""
+    try:
+        socket_ = socket.socket(fileno=fd)
+        if not socket_.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            socket_.detach()
+            raise OSError(errno.EINVAL, 'it does not listen')
+    except (OSError, OverflowError, ValueError) as e:
+        raise OSError('cannot listen on the descriptor %d: %s; --listen-fd takes the number of a listening socket that '
+                      'whoever starts the server has opened, 3 of systemd' % (fd, getattr(e, 'strerror', None) or e)) from e
+    socket_.set_inheritable(False)
+    name = socket_.getsockname()
+    return [(socket_, (socket_.family, socket_.type, socket_.proto, '', name))]
+
+
 def bind(sockets, host, port, reuse_address, say):
     """Binds them; those that cannot be bound go from the list. The port: the first one's when it was 0.
 

@@ -77,7 +77,7 @@ def serve(prepare, die, says_where=False):
         options = prepare()
         server = signals.server = _server(options, die)
         signals.check()
-        if options.port == 0 or says_where:
+        if options.listen_fd is None and (options.port == 0 or says_where):
             print('listening on %s://%s:%d/' % ('wss' if options.use_tls else 'ws',
                                                 server.server_name or 'localhost', server.server_port), flush=True)
         if options.metrics == 0:
@@ -145,6 +145,8 @@ def _warn_of_the_original(logging):
 
 
 def _listeners(options, say):
+    if options.listen_fd is not None:
+        return _listening.inherit(options.listen_fd)
     sockets = _listening.create(options.server_host, options.port, say)
     port = _listening.bind(sockets, options.server_host, options.port, True, say)
     _listening.listen(sockets, options.request_queue_size, options.server_host, port, say)

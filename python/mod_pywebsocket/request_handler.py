@@ -115,7 +115,11 @@ class WebSocketRequestHandler(_HttpRequestHandler):
                 return True
         self.path = resource
 
-        request = _StandaloneRequest(self, options.use_tls)
+        is_secure = options.use_tls
+        if getattr(options, 'forwarded', False):
+            from mod_pywebsocket import _forwarded
+            self.client_address, is_secure = _forwarded.told(self.headers, self.client_address, is_secure)
+        request = _StandaloneRequest(self, is_secure)
         if hasattr(options, 'max_message_bytes'):
             request._max_message_bytes = options.max_message_bytes or None
         if hasattr(options, 'close_timeout'):

@@ -52,6 +52,11 @@ def _build_option_parser():
     add('-V', '--validation-host', '--validation_host', dest='validation_host', metavar='HOST',
         help='host that an absolute ws: target must name')
     add('-p', '--port', dest='port', type=int, default=80, help='port to listen on; 0 picks one and prints it')
+    add('--listen-fd', '--listen_fd', dest='listen_fd', type=int, metavar='FD',
+        help='a descriptor that listens already, as 3 is systemd\'s: TCP or a Unix socket, instead of host and port')
+    add('--forwarded', dest='forwarded', action='store_true',
+        help='a proxy in front tells the client\'s address and scheme: Forwarded, or X-Forwarded-For and -Proto; only '
+             'where nobody else can connect')
     add('-P', '--validation-port', '--validation_port', dest='validation_port', type=int, metavar='PORT',
         help='port that an absolute ws: target must name')
     add('-w', '--websock-handlers', '--websock_handlers', dest='websock_handlers', default='.', metavar='DIR',

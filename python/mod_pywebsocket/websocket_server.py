@@ -142,7 +142,9 @@ class WebSocketServer(socketserver.ThreadingMixIn, HTTPServer):
     def _take_listeners(self, listeners):
         """Sockets that listen already, which is what the three steps above lead to."""
         self.server_name = self.server_address[0]
-        self.server_port = listeners[0][0].getsockname()[1]
+        name = listeners[0][0].getsockname()
+        # A Unix socket's is a path.
+        self.server_port = name[1] if isinstance(name, tuple) else 0
         self.server_address = self.server_name, self.server_port
         self._sockets = listeners
         self.socket = listeners[0][0]
@@ -207,6 +209,9 @@ class WebSocketServer(socketserver.ThreadingMixIn, HTTPServer):
 
     def _serve_channel(self, channel):
         client_address = channel.getpeername()
+        if isinstance(client_address, str):
+            # Of a Unix socket; an address has two parts all the same.
+            client_address = client_address, 0
         conversation = None
         try:
             kind, arguments = self.RequestHandlerClass, (channel, client_address, self)

@@ -263,7 +263,7 @@ static void behind_on_error(void *user, linkspan_connection connection, const li
 }
 
 /* Closes the client's side as the server behind has closed its own. Codes that say how a stream ended can not be sent:
- * 1012, "come again", for a server that has gone without a word. */
+ * 1011 for a server that has gone without a word. */
 static void close_front(tunnel *way)
 {
     linkspan_connection_close(way->front, way->code == 1005 ? 0 : way->code, way->reason, strlen(way->reason));
@@ -275,7 +275,7 @@ static void behind_on_close(void *user, linkspan_connection connection, const li
     int is_told = info->code >= 1000 && info->code != 1006 && info->code != 1015;
     size_t bytes = is_told && info->reason.data && info->reason.bytes <= REASON ? info->reason.bytes : 0;
     (void)connection;
-    way->code = is_told ? info->code : 1012;
+    way->code = is_told ? info->code : 1011;
     memcpy(way->reason, bytes ? info->reason.data : "", bytes);
     way->reason[bytes] = 0;
     if (way->socket) {

@@ -67,7 +67,7 @@ static void on_open(void *user, linkspan_connection connection) {
         linkspan_text name, value = {NULL, 0};
         size_t found = 0;
         for (size_t i = 0; linkspan_connection_response_header_at(connection, i, &name, &value) == LINKSPAN_OK; i++) {
-            found += name.bytes == 8 && !memcmp(name.data, "x-answer", 8) && value.bytes == 2 && !memcmp(value.data, "42", 2);
+            found += name.bytes == 8 && !memcmp(name.data, "X-Answer", 8) && value.bytes == 2 && !memcmp(value.data, "42", 2);
         }
         CHECK(found == 1);
         CHECK(linkspan_connection_user(connection) == NULL);

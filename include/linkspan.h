@@ -1467,7 +1467,8 @@ uint64_t linkspan_connection_dropped(linkspan_connection connection);
 typedef struct linkspan_handshake linkspan_handshake;
 
 // A host's own stream. All functions are called on the loop's thread; none may wait. `read` and `write` are
-// called once without readiness when the stream is adopted, and afterwards until they return AGAIN.
+// called once without readiness when the stream is adopted, and afterwards until they return AGAIN, or `read` less
+// than it was asked for where short_read_drains says so.
 typedef struct linkspan_transport {
     // sizeof(linkspan_transport).
     size_t size;
@@ -1494,6 +1495,10 @@ typedef struct linkspan_transport {
     int fd;
     // Non-zero: the bytes are encrypted on their way.
     int secure;
+    // Non-zero: a `read` of fewer bytes than it was asked for has taken all that there was, and readiness tells of
+    // more, as with a bare socket. It saves a read for each message. Zero when bytes may wait where the descriptor
+    // does not show them, as in TLS.
+    int short_read_drains;
 } linkspan_transport;
 
 // How a stream is taken over. Zero is the default.

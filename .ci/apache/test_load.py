@@ -1,13 +1,14 @@
-"""Many sockets after each other, and one that does not read."""
+"""Many sockets after each other, one that does not read, and one that ends with its request."""
 
 import os
+import socket
 import threading
 import time
 import urllib.request
 
 import pytest
 
-from client import BINARY, TEXT, Raw, closed_with, connect, frame
+from client import BINARY, HEAD, TEXT, Raw, closed_with, connect, frame
 from conftest import WAYS, echo
 from httpd import wait_for
 
@@ -106,3 +107,14 @@ def test_above_the_queue_a_topics_slow_subscriber_goes(apache):
         with pytest.raises((EOFError, ConnectionResetError)):
             while True:
                 slow.receive()
+
+
+@pytest.mark.parametrize("behind", [b"", frame(TEXT, b"early")], ids=["nothing", "a message"])
+def test_an_end_right_behind_the_request_is_seen(way, behind):
+    with Raw(way, send=False) as raw:
+        raw.send(HEAD.format(path="/echo", port=way.port, more="").encode() + behind)
+        raw.socket.shutdown(socket.SHUT_WR)
+        assert raw.read_head().startswith("HTTP/1.1 101 ")
+        if behind:
+            assert raw.receive() == (TEXT, b"early")
+        assert raw.is_at_end()

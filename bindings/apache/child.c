@@ -187,6 +187,7 @@ void ls_child_init(apr_pool_t *pool, server_rec *server)
     ap_mpm_query(AP_MPMQ_IS_ASYNC, &ls_this_child.is_async);
     ls_status_enter();
     ls_log_init(server);
+    ls_plain_init();
     ls_sync_init(pool);
     if (ls_this_child.is_async && ls_server_settings()->mode != LS_MODE_SYNC) {
         start_threads(pool, server);

@@ -2,32 +2,9 @@
 #include "mod_linkspan.h"
 
 #include <fcntl.h>
-#include <http_ssl.h>
-#include <util_filter.h>
 
 /* More than this has come already: there may be more in the filters. */
 #define MOST_UNREAD (16 << 10)
-
-/* A filter that nobody here knows could miss something, or hold it. */
-static int is_known(const ap_filter_t *filter)
-{
-    static const char *const known[] = {"core", "core_in", "reqtimeout", "log_input_output"};
-    for (; filter; filter = filter->next) {
-        int is_found = 0;
-        for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
-            is_found |= !strcmp(filter->frec->name, known[i]);
-        }
-        if (!is_found) {
-            return 0;
-        }
-    }
-    return 1;
-}
-
-int ls_is_plain(const conn_rec *c)
-{
-    return !ap_ssl_conn_is_ssl((conn_rec *)c) && is_known(c->input_filters) && is_known(c->output_filters);
-}
 
 static void adopt(void *user)
 {

@@ -5,7 +5,7 @@
  *        suspend.c   detach.c   sync.c             how it is carried from then on
  *                        |
  *     loop's thread   socket.c: what happens on it is told to the location's handler
- *                     transport.c: its bytes, through Apache's filters
+ *                     transport.c: its bytes, through Apache's filters; plain.c: past them
  */
 #ifndef MOD_LINKSPAN_H
 #define MOD_LINKSPAN_H
@@ -162,7 +162,7 @@ struct ls_socket {
     void *cookie;                  /* the handler's own */
 
     conn_rec *c;    /* NULL when it is detached */
-    int fd;         /* when it is */
+    int fd;         /* once it is detached, or has a transport */
     request_rec *r; /* until it is logged */
     apr_bucket_brigade *in, *out;
 
@@ -182,6 +182,8 @@ struct ls_socket {
     unsigned is_clean : 1;
     unsigned is_ended : 1;   /* nothing is written any more */
     unsigned is_closed : 1;  /* the loop has given it back */
+    unsigned is_plain : 1;   /* see ls_is_plain */
+    unsigned is_bare : 1;    /* and its filters hold nothing any more */
     unsigned is_tunnel : 1;  /* its bytes are an HTTP/2 stream's */
     unsigned has_begun : 1;  /* the HTTP/2 stream's request has ended, and its tunnel begun */
     unsigned is_handed_over : 1; /* the thread that carries it has it */
@@ -202,17 +204,25 @@ linkspan_status ls_socket_send(ls_socket *socket, linkspan_message_kind kind, co
 linkspan_transport ls_transport(ls_socket *socket, void (*shutdown_write)(void *), void (*close)(void *));
 /* Ends the request: it is logged, and its memory freed. Its notes are those of a socket that has ended, or none. */
 void ls_transport_end_request(ls_socket *socket);
-/* Reads what there is, without waiting: how many bytes; as many as fit: there may be more.
- * LINKSPAN_TRANSPORT_FAILED: the peer has gone. */
+/* Reads what there is through the filters, without waiting: how many bytes; as many as fit: there may be more.
+ * LINKSPAN_TRANSPORT_FAILED: nothing but that the peer has gone. */
 int64_t ls_transport_take(ls_socket *socket, char *buffer, size_t bytes);
+
+/* --- plain.c: past the filters that would only pass on what they see -------- */
+
+/* In a child: finds mod_logio. */
+void ls_plain_init(void);
+/* Whether nothing stands between the socket and us but such filters. */
+int ls_is_plain(const conn_rec *c);
+/* As a linkspan_transport's. Fewer bytes than asked for are all that there are. */
+int64_t ls_plain_read(ls_socket *socket, char *buffer, size_t bytes);
+int64_t ls_plain_write(ls_socket *socket, const linkspan_slice *slices, size_t count);
 
 /* --- suspend.c, detach.c, sync.c: three ways to carry a socket ------------ */
 
 int ls_suspend(ls_socket *socket);
 /* The hook: the worker has let go of the connection. */
 void ls_suspended(conn_rec *c, request_rec *r);
-/* Whether nothing stands between the socket and us but filters that pass on what they see. */
-int ls_is_plain(const conn_rec *c);
 int ls_detach(ls_socket *socket);
 int ls_sync(ls_socket *socket);
 /* The hook: Apache begins to close a connection. */

@@ -61,12 +61,8 @@ static int64_t take(ls_socket *socket, char *buffer, size_t bytes)
     return has_ended ? 0 : LINKSPAN_TRANSPORT_AGAIN;
 }
 
-static int64_t transport_read(void *user, void *buffer, size_t bytes)
+static int64_t filters_read(ls_socket *socket, char *buffer, size_t bytes)
 {
-    ls_socket *socket = user;
-    if (socket->is_ended) {
-        return drain(socket, buffer, bytes);
-    }
     /* Only the filters know that there is nothing, and then the descriptor tells of more: a read that has brought
      * marks without bytes, as the first of an HTTP/2 stream does, says nothing about what stands behind them. */
     for (;;) {
@@ -83,6 +79,15 @@ static int64_t transport_read(void *user, void *buffer, size_t bytes)
             return taken;
         }
     }
+}
+
+static int64_t transport_read(void *user, void *buffer, size_t bytes)
+{
+    ls_socket *socket = user;
+    if (socket->is_ended) {
+        return drain(socket, buffer, bytes);
+    }
+    return socket->is_plain ? ls_plain_read(socket, buffer, bytes) : filters_read(socket, buffer, bytes);
 }
 
 /* Lets the network filter write what it holds, as the event MPM does for a response. */
@@ -117,6 +122,9 @@ static int64_t transport_write(void *user, const linkspan_slice *slices, size_t 
     conn_rec *c = socket->c;
     if (c->aborted || socket->is_ended) {
         return LINKSPAN_TRANSPORT_FAILED;
+    }
+    if (socket->is_plain) {
+        return ls_plain_write(socket, slices, count);
     }
     if (c->data_in_output_filters && !socket->is_tunnel) {
         int64_t left = transport_flush(user);
@@ -161,7 +169,11 @@ linkspan_transport ls_transport(ls_socket *socket, void (*shutdown_write)(void *
         apr_os_file_t file;
         apr_os_sock_t descriptor;
         if (pollfd.desc_type == APR_POLL_SOCKET && !apr_os_sock_get(&descriptor, pollfd.desc.s)) {
-            table.fd = descriptor;
+            socket->fd = table.fd = descriptor;
+            if (ls_is_plain(c)) {
+                socket->is_plain = table.short_read_drains = 1;
+                table.flush = NULL;
+            }
         }
         else if (pollfd.desc_type == APR_POLL_FILE && !apr_os_file_get(&file, pollfd.desc.f)) {
             table.fd = file;
@@ -187,8 +199,9 @@ int64_t ls_transport_take(ls_socket *socket, char *buffer, size_t bytes)
 {
     size_t taken = 0;
     while (taken < bytes) {
-        int64_t n = transport_read(socket, buffer + taken, bytes - taken);
-        if (n == LINKSPAN_TRANSPORT_AGAIN) {
+        int64_t n = filters_read(socket, buffer + taken, bytes - taken);
+        /* An end that follows bytes shows again. */
+        if (n == LINKSPAN_TRANSPORT_AGAIN || (n <= 0 && taken)) {
             break;
         }
         if (n <= 0) {

@@ -91,7 +91,7 @@ impl Transport {
             Transport::Plain(_) => true,
             #[cfg(feature = "tls")]
             Transport::Tls(tls) => tls.short_read_drains(),
-            Transport::Host(_) => false,
+            Transport::Host(host) => host.short_read_drains(),
         }
     }
 

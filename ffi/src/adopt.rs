@@ -50,7 +50,8 @@ pub const LINKSPAN_TRANSPORT_AGAIN: i64 = -1;
 pub const LINKSPAN_TRANSPORT_FAILED: i64 = -2;
 
 /// A host's own stream. All functions are called on the loop's thread; none may wait. `read` and `write` are
-/// called once without readiness when the stream is adopted, and afterwards until they return AGAIN.
+/// called once without readiness when the stream is adopted, and afterwards until they return AGAIN, or `read` less
+/// than it was asked for where short_read_drains says so.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct linkspan_transport {
@@ -79,6 +80,10 @@ pub struct linkspan_transport {
     pub fd: c_int,
     /// Non-zero: the bytes are encrypted on their way.
     pub secure: c_int,
+    /// Non-zero: a `read` of fewer bytes than it was asked for has taken all that there was, and readiness tells of
+    /// more, as with a bare socket. It saves a read for each message. Zero when bytes may wait where the descriptor
+    /// does not show them, as in TLS.
+    pub short_read_drains: c_int,
 }
 
 // SAFETY: `repr(C)`, size first, numbers, pointers and optional functions only.
@@ -441,6 +446,10 @@ impl HostTransport for Host {
         let read = self.table.read.ok_or(io::ErrorKind::Unsupported)?;
         // SAFETY: the host's own function, with a buffer that is valid for the call.
         count(unsafe { read(self.table.user, buffer.as_mut_ptr().cast(), buffer.len()) }, buffer.len())
+    }
+
+    fn short_read_drains(&self) -> bool {
+        self.table.short_read_drains != 0
     }
 
     fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {

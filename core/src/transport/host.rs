@@ -12,14 +12,20 @@ use std::os::fd::BorrowedFd;
 /// - it reads once when it adopts the connection, without waiting for readiness: bytes may stand in
 ///   the host's buffers while the socket is silent;
 /// - readiness is edge-triggered, so it reads until `WouldBlock`, or comes back by itself when its
-///   budget ended before; it never takes a short read for the last;
+///   budget ended before; it takes a short read for the last only where [`HostTransport::short_read_drains`];
 /// - `close` comes exactly once and last.
 ///
 /// What the host promises: the end of the stream may show late, on a read after the one that gave the
-/// last bytes, but it shows on some read without further readiness.
+/// last bytes, but it shows on some read without further readiness; where short reads drain, on the next.
 pub trait HostTransport: Send {
     /// Reads some bytes: 0 is the end of the stream, `WouldBlock` nothing for now.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
+
+    /// Whether a read that does not fill its buffer has taken all that there is, so that the next readiness tells of
+    /// more. It saves a read for each message; a host that keeps bytes of its own, as TLS does, cannot say so.
+    fn short_read_drains(&self) -> bool {
+        false
+    }
 
     /// Takes bytes from the front of the slices, in order, and says how many; `WouldBlock` is none.
     fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
@@ -71,6 +77,11 @@ impl HostStream {
 
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.is_closed { Ok(0) } else { self.host.read(buffer) }
+    }
+
+    #[inline]
+    pub(super) fn short_read_drains(&self) -> bool {
+        self.host.short_read_drains()
     }
 
     pub(super) fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {

@@ -15,6 +15,12 @@ LoadModule status_module /usr/lib/apache2/modules/mod_status.so
 <Location /metrics>
 SetHandler linkspan-status
 </Location>
+<Location /numbers>
+LinkspanStatus On
+</Location>
+<Location /numbers/inner>
+LinkspanStatus Off
+</Location>
 <Location /server-status>
 SetHandler server-status
 </Location>
@@ -38,6 +44,8 @@ def test_the_page_counts_the_sockets_of_all_children(carried):
             assert socket.recv() == "hello"
         assert ask(server, "/echo", [*GOOD, "Origin: http://elsewhere.example"])[0] == 403
         seen = numbers(server)
+        assert ask(server, "/numbers")[2] == ask(server, "/metrics")[2]
+        assert ask(server, "/numbers/inner")[0] == 404
         assert seen[open_sockets] == 2
         assert seen["linkspan_apache_opened_total",] == 2 and seen["linkspan_apache_refused_total",] == 1
         assert seen["linkspan_apache_messages_total", "received"] == 3

@@ -17,6 +17,7 @@ void *ls_settings_make(apr_pool_t *pool, char *where)
     linkspan_config_init(&settings->limits);
     settings->deflate = LS_UNSET;
     settings->detach = LS_UNSET;
+    settings->is_status = LS_UNSET;
     settings->idle_timeout = LS_UNSET;
     settings->tunnel_timeout = LS_UNSET;
     return settings;
@@ -32,6 +33,7 @@ void *ls_settings_merge(apr_pool_t *pool, void *outer, void *inner)
     OVER(subprotocols, NULL);
     OVER(deflate, LS_UNSET);
     OVER(detach, LS_UNSET);
+    OVER(is_status, LS_UNSET);
     OVER(access_log, LS_LOG_UNSET);
     OVER(idle_timeout, LS_UNSET);
     OVER(tunnel_timeout, LS_UNSET);
@@ -320,6 +322,8 @@ const command_rec ls_directives[] = {
                   "When the access log gets its line: end, upgrade or both. Default: end"),
     AP_INIT_TAKE1("LinkspanDetach", set_detach, NULL, IN_LOCATION,
                   "Auto: plain sockets leave Apache, and cost less. Default: Off"),
+    AP_INIT_FLAG("LinkspanStatus", ap_set_flag_slot, AT(ls_settings, is_status), IN_LOCATION,
+                 "On: this location is the page with the numbers of all children, in OpenMetrics. Default: Off"),
     AP_INIT_TAKE1("LinkspanMode", set_mode, NULL, RSRC_CONF,
                   "auto, async (the event MPM is needed) or sync (a worker for each socket). Default: auto"),
     AP_INIT_TAKE1("LinkspanIOThreads", set_number, AT(ls_server, io_threads), RSRC_CONF,

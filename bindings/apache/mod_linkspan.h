@@ -55,6 +55,7 @@ typedef struct ls_settings {
     linkspan_config limits;
     int deflate;
     int detach;
+    int is_status; /* the location is the page of status.c */
     int access_log;
     apr_interval_time_t idle_timeout;   /* without a message; 0: none */
     apr_interval_time_t tunnel_timeout; /* for the answer of a server behind */
@@ -292,7 +293,7 @@ void ls_status_enter(void);
 /* One socket more or less. */
 void ls_count_open(int way, int change);
 void ls_count(int what, apr_uint64_t many);
-/* The handler linkspan-status. */
+/* The hook: LinkspanStatus, and the handler linkspan-status. */
 int ls_status_page(request_rec *r);
 
 /* --- limits.c ------------------------------------------------------------- */

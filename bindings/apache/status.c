@@ -103,7 +103,8 @@ static void number(request_rec *r, const char *name, apr_uint64_t value)
 
 int ls_status_page(request_rec *r)
 {
-    if (!r->handler || strcmp(r->handler, "linkspan-status")) {
+    const ls_settings *settings = ap_get_module_config(r->per_dir_config, &linkspan_module);
+    if (settings->is_status != 1 && (!r->handler || strcmp(r->handler, "linkspan-status"))) {
         return DECLINED;
     }
     r->allowed = AP_METHOD_BIT << M_GET;

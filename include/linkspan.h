@@ -707,7 +707,8 @@ typedef struct linkspan_callbacks {
     linkspan_on_bytes on_pong;
     // What waits to be sent has fallen from above the high-water mark to below the low one.
     linkspan_on_event on_drained;
-    // With linkspan_config.manual_close: the peer closes and waits for linkspan_connection_close.
+    // With linkspan_config.manual_close: the peer closes and waits for linkspan_connection_close, for
+    // linkspan_config.close_timeout at most. Until then messages may be sent.
     linkspan_on_event on_close_requested;
     // Why the connection is about to end.
     linkspan_on_error on_error;

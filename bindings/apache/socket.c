@@ -58,6 +58,12 @@ static void on_pong(void *user, linkspan_connection connection, const void *data
     TELL(socket, on_pong, connection, data, bytes);
 }
 
+static void on_close_requested(void *user, linkspan_connection connection)
+{
+    ls_socket *socket = user;
+    TELL(socket, on_close_requested, connection);
+}
+
 static void on_error(void *user, linkspan_connection connection, const linkspan_error *error)
 {
     ls_socket *socket = user;
@@ -83,6 +89,7 @@ static const linkspan_callbacks callbacks = {
     .on_drained = on_drained,
     .on_ping = on_ping,
     .on_pong = on_pong,
+    .on_close_requested = on_close_requested,
     .on_error = on_error,
     .on_close = on_close,
 };

@@ -144,7 +144,8 @@ pub struct linkspan_callbacks {
     pub on_pong: linkspan_on_bytes,
     /// What waits to be sent has fallen from above the high-water mark to below the low one.
     pub on_drained: linkspan_on_event,
-    /// With linkspan_config.manual_close: the peer closes and waits for linkspan_connection_close.
+    /// With linkspan_config.manual_close: the peer closes and waits for linkspan_connection_close, for
+    /// linkspan_config.close_timeout at most. Until then messages may be sent.
     pub on_close_requested: linkspan_on_event,
     /// Why the connection is about to end.
     pub on_error: linkspan_on_error,

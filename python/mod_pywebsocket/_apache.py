@@ -18,6 +18,9 @@ from mod_pywebsocket.handshake import hybi
 _LOGGER = logging.getLogger(__name__)
 _TEXT, _BINARY = common.OPCODE_TEXT, common.OPCODE_BINARY
 
+# The flag of an `async` function, as `inspect.CO_COROUTINE`.
+_IS_ASYNC = 128
+
 # What ends a connection when the peer has broken a rule, by the close code that told it so.
 _FAULTS = {
     common.STATUS_PROTOCOL_ERROR: stream.InvalidFrameException,
@@ -41,9 +44,29 @@ def start(native, root, scan, allow_outside, home):
         site.addsitedir(os.path.join(home, 'lib', 'python%d.%d' % sys.version_info[:2], 'site-packages'))
     _configure_logging(native)
     _dispatcher = Dispatcher(root, scan, allow_outside)
+    suites = _dispatcher._handler_suite_map
+    for resource, suite in list(suites.items()):
+        for hook in vars(suite).values():
+            if getattr(getattr(hook, '__code__', None), 'co_flags', 0) & _IS_ASYNC:
+                # Each handler has a thread here.
+                _dispatcher.source_warnings().append('%s, line %d: %s is async, and not served inside of Apache' % (
+                    hook.__code__.co_filename, hook.__code__.co_firstlineno, hook.__name__))
+                suites.pop(resource, None)
     for warning in _dispatcher.source_warnings():
         _LOGGER.error('%s', warning)
     return [os.fsencode(resource) for resource in _dispatcher._handler_suite_map]
+
+
+def check(root, scan):
+    """Says of each handler file that is no Python where it is not. Nothing is executed."""
+    for path in dispatch._enumerate_handler_file_paths(dispatch._normalize_path(scan or root)):
+        try:
+            with open(path) as source:
+                compile(source.read(), path, 'exec', dont_inherit=True)
+        except SyntaxError as e:
+            print('%s:%s: %s' % (path, e.lineno, e.msg), file=sys.stderr)
+        except (OSError, ValueError) as e:
+            print('%s: %s' % (path, e), file=sys.stderr)
 
 
 def serve(line, facts):

@@ -3,6 +3,7 @@
 #include "mod_linkspan_python.h"
 
 #include <dlfcn.h>
+#include <sys/wait.h>
 
 int lsp_is_named;
 
@@ -96,40 +97,85 @@ static int learn(apr_pool_t *pool, PyObject *list)
     return PyList_Check(list) ? 0 : -1;
 }
 
+/* With the global lock: the module mod_pywebsocket._apache, found from the directives' directories on. */
+static PyObject *import(apr_pool_t *pool)
+{
+    static const char script[] =
+        "import sys\n"
+        "sys.path[:0] = [one for one in path if one not in sys.path]\n"
+        "import mod_pywebsocket._plain\n"
+        "sys.modules.setdefault('mod_pywebsocket._native', mod_pywebsocket._plain)\n"
+        "import mod_pywebsocket._apache\n";
+    PyObject *names = PyDict_New(), *path = directories(pool), *ran = NULL, *module = NULL;
+    if (names && path && !PyDict_SetItemString(names, "__builtins__", PyEval_GetBuiltins()) &&
+        !PyDict_SetItemString(names, "path", path)) {
+        ran = PyRun_String(script, Py_file_input, names, names);
+    }
+    if (ran) {
+        module = PyImport_ImportModule("mod_pywebsocket._apache");
+    }
+    Py_XDECREF(ran);
+    Py_XDECREF(path);
+    Py_XDECREF(names);
+    return module;
+}
+
 static int load(apr_pool_t *pool, server_rec *server)
 {
-    static const char before[] =
-        "def prepare(path, sys):\n"
-        "    sys.path[:0] = [one for one in path if one not in sys.path]\n"
-        "    import mod_pywebsocket._plain\n"
-        "    sys.modules.setdefault('mod_pywebsocket._native', mod_pywebsocket._plain)\n"
-        "    import mod_pywebsocket._apache\n"
-        "    return mod_pywebsocket._apache\n";
     const lsp_settings *settings = lsp_settings_of_server();
-    PyObject *native = lsp_native_module(server), *names = PyDict_New(), *path = directories(pool), *apache = NULL, *found = NULL;
-    PyObject *sys = PyImport_ImportModule("sys");
-    if (native && names && path && sys) {
-        PyDict_SetItemString(names, "__builtins__", PyEval_GetBuiltins());
-        PyObject *ran = PyRun_String(before, Py_file_input, names, names);
-        Py_XDECREF(ran);
-        apache = ran ? PyObject_CallFunctionObjArgs(PyDict_GetItemString(names, "prepare"), path, sys, NULL) : NULL;
-        found = apache ? PyObject_CallMethod(apache, "start", "Ozziz", native, settings->root, settings->scan, settings->allow_outside,
-                                             settings->home)
-                       : NULL;
-    }
+    PyObject *native = lsp_native_module(server), *module = import(pool);
+    PyObject *found = native && module ? PyObject_CallMethod(module, "start", "Ozziz", native, settings->root, settings->scan,
+                                                             settings->allow_outside, settings->home)
+                                       : NULL;
     if (found && !learn(pool, found)) {
-        serves = PyObject_GetAttrString(apache, "serve");
+        serves = PyObject_GetAttrString(module, "serve");
     }
     if (PyErr_Occurred()) {
         PyErr_Print();
     }
     Py_XDECREF(native);
-    Py_XDECREF(names);
-    Py_XDECREF(path);
-    Py_XDECREF(sys);
-    Py_XDECREF(apache);
+    Py_XDECREF(module);
     Py_XDECREF(found);
     return serves != NULL;
+}
+
+int lsp_check(apr_pool_t *pool, apr_pool_t *log, apr_pool_t *temporary, server_rec *server)
+{
+    (void)pool;
+    (void)log;
+    (void)temporary;
+    if (!lsp_is_named || lsp_settings_of_server()->root) {
+        return OK;
+    }
+    ap_log_error(APLOG_MARK, APLOG_STARTUP | APLOG_EMERG, 0, server,
+                 "LinkspanHandler python needs LinkspanPythonHandlerRoot: the directory of the handler files");
+    return HTTP_INTERNAL_SERVER_ERROR;
+}
+
+/* In a process of its own, as Python never starts in Apache's parent. */
+void lsp_check_files(apr_pool_t *pool, server_rec *server)
+{
+    const lsp_settings *settings = lsp_settings_of_server();
+    int status;
+    (void)server;
+    fflush(NULL);
+    pid_t child = lsp_is_named ? fork() : -1;
+    if (child == 0) {
+        const char *wrong = start_python(pool);
+        if (wrong) {
+            fprintf(stderr, "LinkspanHandler python: %s\n", wrong);
+            _exit(1);
+        }
+        PyGILState_Ensure();
+        PyObject *module = import(pool);
+        if (!module || !PyObject_CallMethod(module, "check", "zz", settings->root, settings->scan)) {
+            PyErr_Print();
+        }
+        fflush(NULL);
+        _exit(0);
+    }
+    while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR) {
+    }
 }
 
 void lsp_child_init(apr_pool_t *pool, server_rec *server)

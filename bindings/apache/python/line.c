@@ -81,13 +81,10 @@ static PyObject *line_refuse(PyObject *self, PyObject *arguments)
 static PyObject *line_receive(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    lsp_session *session = session_of(self);
-    lsp_item *item = lsp_session_next(session, 0);
-    if (!item) {
-        Py_BEGIN_ALLOW_THREADS
-        item = lsp_session_next(session, 1);
-        Py_END_ALLOW_THREADS
-    }
+    lsp_item *item;
+    Py_BEGIN_ALLOW_THREADS
+    item = lsp_session_next(session_of(self));
+    Py_END_ALLOW_THREADS
     if (!item) {
         Py_RETURN_NONE;
     }

@@ -47,6 +47,10 @@ extern int lsp_is_named;
 
 /* The hook: starts Python, unless somebody has, and reads the handler files. */
 void lsp_child_init(apr_pool_t *pool, server_rec *server);
+/* The hook: whether the directives are complete. */
+int lsp_check(apr_pool_t *pool, apr_pool_t *log, apr_pool_t *temporary, server_rec *server);
+/* The hook of apache2 -t: says of handler files which are no Python. */
+void lsp_check_files(apr_pool_t *pool, server_rec *server);
 /* OK when Python runs and a handler file has this resource; DECLINED when none has; else an HTTP status. */
 int lsp_knows(const char *resource);
 /* What a handler's thread does, from the handshake to the end. */
@@ -89,8 +93,7 @@ typedef struct lsp_session {
     linkspan_connection connection;
     char *extensions; /* that were agreed on; "" for none */
     lsp_item *first, **last;
-    size_t queued;
-    unsigned is_paused : 1;
+    unsigned is_paused : 1;     /* nothing is read */
     unsigned wants_control : 1; /* pings and pongs */
     unsigned is_leaving : 1;    /* the child goes down */
     /* Over. */
@@ -111,8 +114,8 @@ void lsp_session_disown(lsp_session *session);
 /* The handler's answer; takes `protocol` and `headers`, which may be NULL, from malloc. With 101, waits for the socket:
  * whether there is one. */
 int lsp_session_answer(lsp_session *session, int status, char *protocol, char **headers, int without_deflate);
-/* The next that has come, to be freed. NULL: nothing more will, or, with a `wait` of 0, nothing has. */
-lsp_item *lsp_session_next(lsp_session *session, int wait);
+/* Waits for the next that comes, to be freed. NULL: nothing more will. */
+lsp_item *lsp_session_next(lsp_session *session);
 /* Waits for the end. */
 void lsp_session_wait(lsp_session *session);
 /* Counts what was sent: a message, or the last of its fragments, is whole. */

@@ -8,10 +8,6 @@
 
 /* Of a handler's thread; what it does not touch is no memory. */
 #define STACK (1 << 20)
-/* More than this that its handler has not taken: the peer is read no more until it has taken half of it. */
-#define MOST_QUEUED (256 << 10)
-/* What a message costs beside its bytes. */
-#define ITEM_COST 64
 /* Beyond LinkspanGracefulTimeout: for handlers to clean up. */
 #define TO_CLEAN_UP apr_time_from_msec(500)
 
@@ -98,11 +94,20 @@ int lsp_session_answer(lsp_session *session, int status, char *protocol, char **
     return is_open;
 }
 
-lsp_item *lsp_session_next(lsp_session *session, int wait)
+lsp_item *lsp_session_next(lsp_session *session)
 {
-    int resumes = 0;
     pthread_mutex_lock(&session->lock);
-    while (wait && !session->first && session->stage == LSP_OPEN && !session->is_leaving) {
+    for (;;) {
+        if (session->first || session->stage != LSP_OPEN || session->is_leaving) {
+            break;
+        }
+        if (session->is_paused) {
+            session->is_paused = 0;
+            pthread_mutex_unlock(&session->lock);
+            linkspan_connection_resume(session->connection);
+            pthread_mutex_lock(&session->lock);
+            continue;
+        }
         pthread_cond_wait(&session->changed, &session->lock);
     }
     lsp_item *item = session->first;
@@ -111,16 +116,8 @@ lsp_item *lsp_session_next(lsp_session *session, int wait)
         if (!session->first) {
             session->last = &session->first;
         }
-        session->queued -= item->bytes + ITEM_COST;
-        resumes = session->is_paused && session->queued <= MOST_QUEUED / 2;
-        if (resumes) {
-            session->is_paused = 0;
-        }
     }
     pthread_mutex_unlock(&session->lock);
-    if (resumes) {
-        linkspan_connection_resume(session->connection);
-    }
     return item;
 }
 
@@ -372,6 +369,8 @@ static void on_open(void *user, linkspan_connection connection)
     pthread_mutex_unlock(&session->lock);
 }
 
+/* One at a time: what comes next is not read before the handler asks for it, so that a peer waits for who is busy, and
+ * its close frame comes behind what the handler still says. */
 static void put(lsp_session *session, linkspan_connection connection, int opcode, apr_uint16_t code, const void *data,
                 size_t bytes)
 {
@@ -387,11 +386,8 @@ static void put(lsp_session *session, linkspan_connection connection, int opcode
     pthread_mutex_lock(&session->lock);
     *session->last = item;
     session->last = &item->next;
-    session->queued += bytes + ITEM_COST;
-    int pauses = !session->is_paused && session->queued > MOST_QUEUED;
-    if (pauses) {
-        session->is_paused = 1;
-    }
+    int pauses = !session->is_paused;
+    session->is_paused = 1;
     pthread_cond_broadcast(&session->changed);
     pthread_mutex_unlock(&session->lock);
     if (pauses) {

@@ -182,6 +182,8 @@ impl Connection {
             Mode::WebSocket(engine) => match engine.phase() {
                 Phase::Opening => ReadyState::Connecting,
                 Phase::Open => ReadyState::Open,
+                // Until the application answers, its messages still leave.
+                Phase::CloseReceived if engine.awaits_reply() => ReadyState::Open,
                 Phase::CloseSent | Phase::CloseReceived | Phase::Failing => ReadyState::Closing,
                 Phase::Closed => ReadyState::Closed,
             },

@@ -62,7 +62,7 @@ impl Engine {
     }
 
     /// Whether the peer's close frame waits for the application's.
-    pub(super) fn awaits_reply(&self) -> bool {
+    pub(crate) fn awaits_reply(&self) -> bool {
         self.closing.as_ref().is_some_and(|closing| !closing.is_answered)
     }
 

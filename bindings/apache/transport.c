@@ -164,8 +164,12 @@ linkspan_transport ls_transport(ls_socket *socket, void (*shutdown_write)(void *
         .has_fd = 1,
         .secure = ap_ssl_conn_is_ssl(c),
     };
-    apr_pollfd_t pollfd = {.p = c->pool};
-    if (ap_get_pollfd_from_conn(c, &pollfd, NULL) == APR_SUCCESS) {
+    apr_pollfd_t pollfd = {.p = c->pool, .desc_type = APR_POLL_SOCKET, .desc.s = ap_get_conn_socket(c)};
+#if AP_MODULE_MAGIC_AT_LEAST(20120211, 129)
+    /* Before 2.4.58 there are no WebSockets over HTTP/2, and every connection has a socket of its own. */
+    if (ap_get_pollfd_from_conn(c, &pollfd, NULL) == APR_SUCCESS)
+#endif
+    {
         apr_os_file_t file;
         apr_os_sock_t descriptor;
         if (pollfd.desc_type == APR_POLL_SOCKET && !apr_os_sock_get(&descriptor, pollfd.desc.s)) {

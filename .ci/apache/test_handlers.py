@@ -177,6 +177,20 @@ def test_a_plugin_of_apache_websocket_runs_as_it_is(carried, plugins, tls):
             assert socket.recv(30) == str(i)
 
 
+def test_what_such_a_plugin_says_before_the_101_comes_behind_it(carried, plugins):
+    server = carried(location("/eager", f"websocket-plugin {plugins}/old.so eager"))
+    for _ in range(5):
+        with connect(server, "/eager", subprotocols=["first", "last"]) as socket:
+            assert socket.subprotocol == "first"
+            assert socket.response.headers.get_all("X-Set") == ["twice"]
+            assert socket.recv(30) == "early" and socket.recv(30) == b"bytes"
+    with connect(server, "/eager", additional_headers={"X-Leave": "now"}) as socket:
+        assert socket.recv(30) == "early" and socket.recv(30) == b"bytes"
+        with pytest.raises(websockets.exceptions.ConnectionClosedOK):
+            socket.recv(30)
+    assert ask(server, "/eager", [*GOOD, "X-Refuse: yes"])[0] == 403
+
+
 # --- tunnels -------------------------------------------------------------------
 
 def say_who(socket):

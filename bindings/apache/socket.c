@@ -157,8 +157,9 @@ linkspan_status ls_socket_send(ls_socket *socket, linkspan_message_kind kind, co
 {
     linkspan_status status = linkspan_connection_send(socket->connection, kind, data, bytes);
     if (status >= LINKSPAN_OK) {
-        socket->messages_out++;
-        socket->bytes_out += bytes;
+        /* Several threads of a plugin may send at once. */
+        __atomic_add_fetch(&socket->messages_out, 1, __ATOMIC_RELAXED);
+        __atomic_add_fetch(&socket->bytes_out, bytes, __ATOMIC_RELAXED);
         ls_count(LS_MESSAGES_OUT, 1);
         ls_count(LS_BYTES_OUT, bytes);
         if (socket->idle_timeout) {

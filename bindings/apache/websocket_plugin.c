@@ -2,6 +2,11 @@
  * apache-websocket, as they are: the tables here are those that its header lays down. */
 #include "mod_linkspan.h"
 
+#include <pthread.h>
+
+/* What may wait for the 101, of a plugin whose own threads speak before it. */
+#define MOST_EARLY (64 << 10)
+
 enum { TYPE_TEXT = 0, TYPE_BINARY = 128, TYPE_CLOSE = 255, TYPE_PING = 256, TYPE_PONG = 257 };
 
 typedef struct server server;
@@ -36,6 +41,14 @@ typedef struct {
     old_plugin *plugin;
 } location;
 
+/* What a plugin says before its socket is open. */
+typedef struct early {
+    struct early *next;
+    int type;
+    size_t bytes;
+    unsigned char data[];
+} early;
+
 /* One socket, in memory of its connection. */
 typedef struct {
     server table;
@@ -43,6 +56,9 @@ typedef struct {
     void *cookie;
     linkspan_connection connection; /* 0 until it is open: another thread may ask already */
     ls_socket *socket;
+    pthread_mutex_t lock; /* of what is early, until it is open */
+    early *first, **last;
+    size_t waiting;
     apr_array_header_t *protocols;
     const char *protocol;
     apr_array_header_t *headers; /* of the 101 */
@@ -58,14 +74,36 @@ static const char *header_get(const server *of, const char *key)
     return key ? apr_table_get(request(of)->headers_in, key) : NULL;
 }
 
+static void protocol_set(const server *of, const char *protocol)
+{
+    guest *one = of->state;
+    one->protocol = protocol ? apr_pstrdup(one->r->pool, protocol) : NULL;
+}
+
 static void header_set(const server *of, const char *key, const char *value)
 {
     guest *one = of->state;
-    if (one->headers && key && value) {
-        linkspan_header *header = apr_array_push(one->headers);
-        header->name = apr_pstrdup(one->r->pool, key);
-        header->value = apr_pstrdup(one->r->pool, value);
+    linkspan_header *header = NULL;
+    if (!one->headers || !key || !value) {
+        return;
     }
+    if (!strcasecmp(key, "Sec-WebSocket-Protocol")) {
+        protocol_set(of, value);
+        return;
+    }
+    /* It is set, not added. */
+    for (int i = 0; i < one->headers->nelts; i++) {
+        header = &APR_ARRAY_IDX(one->headers, i, linkspan_header);
+        if (!strcasecmp(header->name, key)) {
+            break;
+        }
+        header = NULL;
+    }
+    if (!header) {
+        header = apr_array_push(one->headers);
+        header->name = apr_pstrdup(one->r->pool, key);
+    }
+    header->value = apr_pstrdup(one->r->pool, value);
 }
 
 static size_t protocol_count(const server *of)
@@ -79,20 +117,9 @@ static const char *protocol_index(const server *of, size_t index)
     return index < (size_t)protocols->nelts ? APR_ARRAY_IDX(protocols, index, const char *) : NULL;
 }
 
-static void protocol_set(const server *of, const char *protocol)
+static size_t say(const guest *one, int type, const unsigned char *data, size_t bytes)
 {
-    guest *one = of->state;
-    one->protocol = protocol ? apr_pstrdup(one->r->pool, protocol) : NULL;
-}
-
-static size_t send_message(const server *of, int type, const unsigned char *data, size_t bytes)
-{
-    guest *one = of->state;
-    linkspan_connection connection = {__atomic_load_n(&one->connection.id, __ATOMIC_ACQUIRE)};
     linkspan_status status = LINKSPAN_INVALID_ARGUMENT;
-    if (connection.id == 0) {
-        return 0;
-    }
     switch (type) {
     case TYPE_TEXT:
         status = ls_socket_send(one->socket, LINKSPAN_TEXT, data, bytes);
@@ -101,23 +128,68 @@ static size_t send_message(const server *of, int type, const unsigned char *data
         status = ls_socket_send(one->socket, LINKSPAN_BINARY, data, bytes);
         break;
     case TYPE_PING:
-        status = linkspan_connection_ping(connection, data, bytes);
+        status = linkspan_connection_ping(one->socket->connection, data, bytes);
         break;
     case TYPE_PONG:
-        status = linkspan_connection_pong(connection, data, bytes);
+        status = linkspan_connection_pong(one->socket->connection, data, bytes);
         break;
     case TYPE_CLOSE:
-        status = linkspan_connection_close(connection, 1000, NULL, 0);
+        status = linkspan_connection_close(one->socket->connection, 1000, NULL, 0);
         break;
     }
     return status >= LINKSPAN_OK ? bytes : 0;
 }
 
-static void close_socket(const server *of)
+/* Puts it behind what waits already; 0 when there is too much. */
+static size_t keep(guest *one, int type, const unsigned char *data, size_t bytes)
+{
+    early *kept = bytes <= MOST_EARLY - one->waiting ? malloc(sizeof *kept + bytes) : NULL;
+    if (!kept) {
+        return 0;
+    }
+    *kept = (early){.type = type, .bytes = bytes};
+    if (bytes) {
+        memcpy(kept->data, data, bytes);
+    }
+    *one->last = kept;
+    one->last = &kept->next;
+    one->waiting += bytes;
+    return bytes;
+}
+
+static int is_open(guest *one)
+{
+    return __atomic_load_n(&one->connection.id, __ATOMIC_ACQUIRE) != 0;
+}
+
+static size_t send_message(const server *of, int type, const unsigned char *data, size_t bytes)
 {
     guest *one = of->state;
-    linkspan_connection connection = {__atomic_load_n(&one->connection.id, __ATOMIC_ACQUIRE)};
-    linkspan_connection_close(connection, 1000, NULL, 0);
+    if (is_open(one)) {
+        return say(one, type, data, bytes);
+    }
+    pthread_mutex_lock(&one->lock);
+    size_t sent = is_open(one) ? say(one, type, data, bytes) : keep(one, type, data, bytes);
+    pthread_mutex_unlock(&one->lock);
+    return sent;
+}
+
+static void close_socket(const server *of)
+{
+    send_message(of, TYPE_CLOSE, NULL, 0);
+}
+
+/* Says what has waited, or forgets it. */
+static void let_early_ones_go(guest *one, int is_said)
+{
+    while (one->first) {
+        early *kept = one->first;
+        one->first = kept->next;
+        if (is_said) {
+            say(one, kept->type, kept->data, kept->bytes);
+        }
+        free(kept);
+    }
 }
 
 static int on_request(const ls_handler *handler, request_rec *r, const linkspan_request *asked,
@@ -140,6 +212,8 @@ static int on_request(const ls_handler *handler, request_rec *r, const linkspan_
         .close = close_socket,
     };
     one->r = r;
+    one->last = &one->first;
+    pthread_mutex_init(&one->lock, NULL);
     one->headers = apr_array_make(r->pool, 2, sizeof(linkspan_header));
     one->protocols = apr_array_make(pool, 2, sizeof(const char *));
     for (size_t i = 0;; i++) {
@@ -149,9 +223,14 @@ static int on_request(const ls_handler *handler, request_rec *r, const linkspan_
         }
         APR_ARRAY_PUSH(one->protocols, const char *) = apr_pstrmemdup(pool, protocol.data, protocol.bytes);
     }
+    /* The first that is offered, as before, unless the location names its own. */
+    if (one->protocols->nelts && !ls_settings_of(r)->subprotocols) {
+        one->protocol = APR_ARRAY_IDX(one->protocols, 0, const char *);
+    }
     if (here->plugin->on_connect) {
         one->cookie = here->plugin->on_connect(&one->table);
         if (!one->cookie) {
+            let_early_ones_go(one, 0);
             return HTTP_FORBIDDEN;
         }
     }
@@ -168,8 +247,11 @@ static void on_open(void *user, linkspan_connection connection)
 {
     ls_socket *socket = user;
     guest *one = socket->cookie;
+    pthread_mutex_lock(&one->lock);
     one->socket = socket;
+    let_early_ones_go(one, 1);
     __atomic_store_n(&one->connection.id, connection.id, __ATOMIC_RELEASE);
+    pthread_mutex_unlock(&one->lock);
 }
 
 static void on_message(void *user, linkspan_connection connection, linkspan_message_kind kind, const void *data,
@@ -210,6 +292,7 @@ static void forget(const ls_handler *handler, void *cookie)
     if (here->plugin->on_disconnect) {
         here->plugin->on_disconnect(one->cookie, &one->table);
     }
+    let_early_ones_go(one, 0);
 }
 
 static apr_status_t end(void *data)

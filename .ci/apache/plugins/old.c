@@ -88,3 +88,37 @@ plugin *old(void)
     static plugin table = {sizeof table, 0, NULL, on_connect, on_message, on_disconnect};
     return &table;
 }
+
+/* One that speaks before it has let its client in, and after that has gone. */
+static void *speak(void *of)
+{
+    ((const server *)of)->send(of, 0, (const unsigned char *)"early", 5);
+    return NULL;
+}
+
+static void *on_eager_connect(const server *of)
+{
+    pthread_t thread;
+    pthread_create(&thread, NULL, speak, (void *)of);
+    pthread_join(thread, NULL);
+    of->send(of, 128, (const unsigned char *)"bytes", 5);
+    of->header_set(of, "X-Set", "once");
+    of->header_set(of, "x-set", "twice");
+    if (of->header_get(of, "X-Leave"))
+        of->close(of);
+    return of->header_get(of, "X-Refuse") ? NULL : (void *)of;
+}
+
+static void on_eager_disconnect(void *user, const server *of)
+{
+    (void)user;
+    if (of->send(of, 0, (const unsigned char *)"late", 4))
+        abort();
+    of->close(of);
+}
+
+plugin *eager(void)
+{
+    static plugin table = {sizeof table, 0, NULL, on_eager_connect, NULL, on_eager_disconnect};
+    return &table;
+}

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import re
 import socket
+import signal
 import subprocess
 import threading
 import time
@@ -141,6 +142,40 @@ def test_a_handler_in_cpp_that_throws_ends_its_own_socket(carried, plugins):
             one.recv(30)
         two.send("well")
         assert two.recv(30) == "well"
+    said = next(line for line in server.errors().splitlines() if "has thrown" in line)
+    assert f"the plugin of {server.configuration}:" in said and said.endswith("a handler has thrown: as it was asked to")
+
+
+def test_a_restart_loads_a_plugin_that_was_replaced(apache, tmp_path):
+    from test_end import has_gone
+    plugin = tmp_path / "refuse.so"
+
+    def build(status):
+        source = tmp_path / "refuse.c"
+        source.write_text(f"""
+#include <linkspan_apache.h>
+static int refuse(void *user, const linkspan_request *request, linkspan_accept_options *accept)
+{{
+    return user || !request || !accept ? 500 : {status};
+}}
+int start(linkspan_apache_plugin *plugin)
+{{
+    plugin->on_request = refuse;
+    return 0;
+}}
+""")
+        subprocess.run(["cc", "-shared", "-fPIC", "-I", ROOT / "include", "-I", ROOT / "bindings/apache", source, "-o",
+                        tmp_path / "new.so"], check=True)
+        (tmp_path / "new.so").replace(plugin)
+
+    build(402)
+    server = apache(TOGETHER + location("/x", f"plugin {plugin} start"))
+    assert ask(server, "/x", GOOD)[0] == 402
+    build(403)
+    old = server.children()
+    server.signal(signal.SIGUSR1)
+    wait_for(lambda: all(map(has_gone, old)), 30, "the old child stays")
+    assert ask(server, "/x", GOOD)[0] == 403
 
 
 def test_a_plugin_that_is_missing_or_wrong_is_named(configured, plugins):

@@ -42,9 +42,13 @@ typedef struct linkspan_apache_plugin {
      * linkspan_loop_publish. */
     linkspan_status (*publish)(const void *topic, size_t topic_bytes, linkspan_message_kind kind, const void *data,
                                size_t bytes);
+    /* The module's own: a line for Apache's error log, which names the plugin's place in the configuration. `plugin` is
+     * the table itself. Any thread. */
+    void (*log)(const struct linkspan_apache_plugin *plugin, linkspan_log_level level, const char *line);
 } linkspan_apache_plugin;
 
-/* The symbol that LinkspanHandler names: called once in each child process, before its first request. Anything but 0
+/* The symbol that LinkspanHandler names: called in each child process before its first request, once for each
+ * LinkspanHandler line that names it, with a table of its own. Anything but 0
  * means that it cannot start: its locations answer 500. */
 typedef int (*linkspan_apache_start)(linkspan_apache_plugin *plugin);
 

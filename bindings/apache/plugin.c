@@ -8,20 +8,41 @@
 /* One for each line; the table is filled in each child. */
 typedef struct {
     linkspan_apache_start start;
+    const char *where;
     linkspan_apache_plugin table;
     linkspan_callbacks callbacks; /* the module's copy: only what it knows */
 } plugin;
 
+/* The configuration is read again: a file that was replaced is loaded anew. Not in a process that serves: threads of the
+ * plugin's own may still run in it. */
+static apr_status_t unload(void *object)
+{
+    if (!ls_this_child.pool) {
+        dlclose(object);
+    }
+    return APR_SUCCESS;
+}
+
 const char *ls_symbol(cmd_parms *cmd, char *const argv[], void **symbol)
 {
     const char *file = ap_server_root_relative(cmd->pool, argv[0]);
-    /* It stays: threads of its own may run in it. */
-    void *object = file ? dlopen(file, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE) : NULL;
+    void *object = file ? dlopen(file, RTLD_NOW | RTLD_LOCAL) : NULL;
     if (!object) {
         return apr_pstrcat(cmd->pool, "the plugin can not be loaded: ", file ? dlerror() : argv[0], NULL);
     }
+    apr_pool_cleanup_register(cmd->pool, object, unload, apr_pool_cleanup_null);
     *symbol = dlsym(object, argv[1]);
     return *symbol ? NULL : apr_pstrcat(cmd->pool, file, " has no symbol ", argv[1], NULL);
+}
+
+static void log_line(const linkspan_apache_plugin *table, linkspan_log_level level, const char *line)
+{
+    const plugin *one = (const plugin *)(const void *)((const char *)table - offsetof(plugin, table));
+    int of_apache = level == LINKSPAN_LOG_ERROR     ? APLOG_ERR
+                    : level == LINKSPAN_LOG_WARNING ? APLOG_WARNING
+                    : level == LINKSPAN_LOG_INFO    ? APLOG_INFO
+                                                    : APLOG_DEBUG;
+    ap_log_error(APLOG_MARK, of_apache, 0, ls_this_child.server, "linkspan: the plugin of %s: %s", one->where, line);
 }
 
 static apr_status_t end(void *data)
@@ -39,6 +60,8 @@ static const char *start(ls_handler *handler, apr_pool_t *child)
     one->table.size = sizeof one->table;
     linkspan_callbacks_init(&one->table.callbacks);
     one->table.publish = ls_publish;
+    one->table.log = log_line;
+    one->where = handler->where;
     int status = one->start(&one->table);
     if (status) {
         return apr_psprintf(child, "its function returned %d", status);

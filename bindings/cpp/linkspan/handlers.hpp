@@ -88,10 +88,16 @@ LINKSPAN_HANDLER(on_resolve)
 LINKSPAN_HANDLER(on_exception)
 #undef LINKSPAN_HANDLER
 
+// Who else is told of what a handler throws: nobody.
+struct Unlogged {
+    static void thrown(std::exception_ptr) noexcept {}
+};
+
 // A handler has thrown.
-template <class H>
+template <class H, class Log>
 void failed(H &handlers, linkspan_connection connection) noexcept {
     if (linkspan_connection_close(connection, 1011, nullptr, 0) < 0) linkspan_connection_abort(connection);
+    Log::thrown(std::current_exception());
     if constexpr (Has_on_exception<H>::value) {
         try {
             if (is_set_on_exception(handlers, 0)) handlers.on_exception(Connection(connection), std::current_exception());
@@ -101,18 +107,18 @@ void failed(H &handlers, linkspan_connection connection) noexcept {
 }
 
 // Runs a handler; what it throws ends here.
-template <class H, class Body>
+template <class H, class Log, class Body>
 void call(void *user, linkspan_connection connection, Body body) noexcept {
     H &handlers = *static_cast<H *>(user);
     try {
         body(handlers, Connection(connection));
     } catch (...) {
-        failed(handlers, connection);
+        failed<H, Log>(handlers, connection);
     }
 }
 
 // The table that calls the handlers of an H, its user.
-template <class H>
+template <class H, class Log = Unlogged>
 linkspan_callbacks table(const H &handlers) {
     static_assert(!std::is_final_v<H>, "a handler class must not be final: its names could not be looked up");
     linkspan_callbacks table;
@@ -121,7 +127,7 @@ linkspan_callbacks table(const H &handlers) {
     if constexpr (Has_##name<H>::value) {                                                                  \
         if (is_set_##name(handlers, 0)) {                                                                  \
             table.name = [] parameters {                                                                   \
-                call<H>(user, connection, [&](H &h, Connection c) { h.name(__VA_ARGS__); });               \
+                call<H, Log>(user, connection, [&](H &h, Connection c) { h.name(__VA_ARGS__); });          \
             };                                                                                             \
         }                                                                                                  \
     }

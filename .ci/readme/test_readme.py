@@ -39,6 +39,23 @@ def test_both_have_the_same_sections_links_and_figures():
     assert facts(chinese) == facts(english)
 
 
+def rows(text, heading):
+    """The cells of the first table behind a heading, without its first row."""
+    table = re.search(r"(?:^\|.*\n)+", text.partition(heading)[2], re.M).group()
+    return [tuple(cell.strip() for cell in row.strip("|").split("|")) for row in table.split("\n")[2:-1]]
+
+
+@pytest.mark.parametrize("name", ["README.md", "README.zh.md"])
+def test_apaches_lines_and_figures_are_the_modules_own(name):
+    module = (ROOT / "bindings/apache/README.md").read_text(encoding="utf-8")
+    text = (ROOT / name).read_text(encoding="utf-8")
+    measured = {cells[1:] for cells in rows(module, "## Measured\n")}
+    shown = {cells[1:] for cells in rows(text, "## Apache\n")}
+    assert len(shown) == 3 and shown <= measured
+    lines, = re.findall(r"^<Location /echo>\n.*?^</Location>$", text, re.M | re.S)
+    assert lines in module
+
+
 @pytest.fixture(scope="session")
 def flags(tmp_path_factory):
     """What pkg-config says of the library, installed from build/."""

@@ -194,4 +194,6 @@ def test_handler_files_run_with_what_is_in_the_package(installed):
                 where, said = socket.recv().split(": ")
                 assert said == "hello"
                 assert pathlib.Path(where).resolve() == server.root / PYTHON / "mod_pywebsocket/msgutil.py"
+                socket.close()
+                assert socket.close_code == 1000
     assert "exit signal" not in server.errors()

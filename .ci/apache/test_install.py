@@ -1,5 +1,6 @@
 """The module as it is installed, with the files that a2enmod enables, and as apxs makes it."""
 
+import pathlib
 import re
 import shutil
 import subprocess
@@ -7,7 +8,7 @@ import subprocess
 import pytest
 
 from client import connect
-from conftest import echo
+from conftest import echo, folder
 from httpd import wait_for
 from servers import ROOT
 
@@ -38,6 +39,17 @@ def test_the_installed_module_is_found_by_its_load_file(apache, tmp_path):
     available = tmp_path / "etc/apache2/mods-available"
     server = apache(f"Include {available}/linkspan.conf\n" + echo(), module=f"Include {available}/linkspan.load")
     echoes(server, tmp_path)
+
+
+def test_the_installed_module_for_python_brings_its_package_along(apache):
+    with folder() as prefix:
+        installed(prefix, "library", "apache", "apache_python")
+        available = pathlib.Path(prefix) / "etc/apache2/mods-available"
+        server = apache(f"Include {available}/linkspan_python.load\nInclude {available}/linkspan_python.conf\n"
+                        f"LinkspanPythonHandlerRoot {ROOT}/examples/python\n"
+                        "<Location />\nSetHandler linkspan\nLinkspanHandler python\n</Location>\n",
+                        module=f"Include {available}/linkspan.load")
+        echoes(server, pathlib.Path(prefix))
 
 
 @pytest.fixture

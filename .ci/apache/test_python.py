@@ -233,7 +233,7 @@ def test_what_a_handler_raises_ends_its_own_socket(apache):
             with Raw(server, f"/raises?{kind}") as raw:
                 raw.send(frame(TEXT, b"x"))
                 assert closed_with(raw) == 1011
-                wait_for(lambda: f"{kind}: on purpose" in server.errors(), 30, "it is not logged")
+                wait_for(lambda said=f"{kind}: on purpose": said in server.errors(), 30, "it is not logged")
         errors = server.errors()
         assert f'File "{HERE}/raises_wsh.py", line ' in errors and "Traceback (most recent call last):" in errors
         other.send("still")

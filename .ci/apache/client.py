@@ -1,6 +1,7 @@
 """Clients: a comfortable one, `connect`, and one that writes its own bytes, `Raw`."""
 
 import contextlib
+import functools
 import os
 import socket
 import ssl
@@ -17,10 +18,15 @@ HEAD = ("GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\n
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 
 
-def trusting():
-    context = ssl.create_default_context()
+@functools.cache
+def trusting(*protocols):
+    """One context for all: to make one takes longer than a handshake."""
+    # Not the default context, which reads the system's certificates every time.
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
+    if protocols:
+        context.set_alpn_protocols(protocols)
     return context
 
 
@@ -184,6 +190,11 @@ class Raw:
             return not self.unread and self.socket.recv(1) == b""
         except ConnectionResetError:
             return True
+
+    def end(self):
+        """Ends this half of the stream, without a word in TLS."""
+        # A TLS socket's own shutdown would read no TLS afterwards.
+        socket.socket.shutdown(self.socket, socket.SHUT_WR)
 
     def close(self):
         self.socket.close()

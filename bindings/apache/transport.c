@@ -149,9 +149,28 @@ static int64_t transport_write(void *user, const linkspan_slice *slices, size_t 
     return (int64_t)taken;
 }
 
+/* What to wait on; negative for an HTTP/2 stream that has ended with its request: nothing will come. */
+static int descriptor_of(conn_rec *c)
+{
+    apr_os_file_t file;
+    apr_os_sock_t descriptor;
+    apr_pollfd_t pollfd = {.p = c->pool, .desc_type = APR_POLL_SOCKET, .desc.s = ap_get_conn_socket(c)};
+#if AP_MODULE_MAGIC_AT_LEAST(20120211, 129)
+    /* Before 2.4.58 there are no WebSockets over HTTP/2, and every connection has a socket of its own. */
+    if (ap_get_pollfd_from_conn(c, &pollfd, NULL) != APR_SUCCESS) {
+        return -1;
+    }
+#endif
+    if (pollfd.desc_type == APR_POLL_FILE) {
+        return apr_os_file_get(&file, pollfd.desc.f) ? -1 : file;
+    }
+    return pollfd.desc_type != APR_POLL_SOCKET || apr_os_sock_get(&descriptor, pollfd.desc.s) ? -1 : descriptor;
+}
+
 linkspan_transport ls_transport(ls_socket *socket, void (*shutdown_write)(void *), void (*close)(void *))
 {
     conn_rec *c = socket->c;
+    int fd = descriptor_of(c);
     linkspan_transport table = {
         .size = sizeof table,
         .user = socket,
@@ -161,27 +180,14 @@ linkspan_transport ls_transport(ls_socket *socket, void (*shutdown_write)(void *
         .shutdown_write = shutdown_write,
         .close = close,
         .peer = c->client_ip,
-        .has_fd = 1,
+        .has_fd = fd >= 0,
+        .fd = fd,
         .secure = ap_ssl_conn_is_ssl(c),
     };
-    apr_pollfd_t pollfd = {.p = c->pool, .desc_type = APR_POLL_SOCKET, .desc.s = ap_get_conn_socket(c)};
-#if AP_MODULE_MAGIC_AT_LEAST(20120211, 129)
-    /* Before 2.4.58 there are no WebSockets over HTTP/2, and every connection has a socket of its own. */
-    if (ap_get_pollfd_from_conn(c, &pollfd, NULL) == APR_SUCCESS)
-#endif
-    {
-        apr_os_file_t file;
-        apr_os_sock_t descriptor;
-        if (pollfd.desc_type == APR_POLL_SOCKET && !apr_os_sock_get(&descriptor, pollfd.desc.s)) {
-            socket->fd = table.fd = descriptor;
-            if (ls_is_plain(c)) {
-                socket->is_plain = table.short_read_drains = 1;
-                table.flush = NULL;
-            }
-        }
-        else if (pollfd.desc_type == APR_POLL_FILE && !apr_os_file_get(&file, pollfd.desc.f)) {
-            table.fd = file;
-        }
+    if (fd >= 0 && !socket->is_tunnel && ls_is_plain(c)) {
+        socket->fd = fd;
+        socket->is_plain = table.short_read_drains = 1;
+        table.flush = NULL;
     }
     socket->in = apr_brigade_create(c->pool, c->bucket_alloc);
     socket->out = apr_brigade_create(c->pool, c->bucket_alloc);

@@ -3,6 +3,7 @@
 import pytest
 
 from client import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, Raw, closed_with, closing, connect, frame
+from corpus import corpus, play
 
 pytestmark = pytest.mark.parametrize("tls", [False, True], ids=["ws", "wss"])
 
@@ -84,3 +85,10 @@ def test_many_rounds(way, tls):
         for i in range(500):
             socket.send(str(i))
             assert socket.recv(30) == str(i)
+
+
+def test_the_engines_scripts_have_the_outcome_that_is_written_there(way, tls):
+    cases = corpus()
+    assert len(cases) > 100, "only so many can be played"
+    otherwise = {case.name: what for case in cases for what in [play(case, way, tls)] if what}
+    assert not otherwise

@@ -27,8 +27,9 @@ def threads(process):
     return len(os.listdir(f"/proc/{process}/task"))
 
 
-@pytest.mark.parametrize("detach", ["Off", "Auto"])
-def test_nine_thousand_idle_sockets_hold_no_worker(apache, detach):
+@pytest.mark.parametrize("detach, tls, count", [("Off", False, 9000), ("Auto", False, 9000), ("Off", True, 2000)],
+                         ids=["suspend-ws", "detach-ws", "suspend-wss"])
+def test_thousands_of_idle_sockets_hold_no_worker(apache, detach, tls, count):
     server = apache(ONE_CHILD + echo(f"LinkspanDetach {detach}\nLinkspanAccessLog upgrade"))
     assert ask(server, "/index.html")[0] == 200
     child, = server.children()
@@ -36,8 +37,8 @@ def test_nine_thousand_idle_sockets_hold_no_worker(apache, detach):
     before = wait_for(lambda: threads(child) > 25 and threads(child), 30, "the workers do not start")
     sockets = []
     try:
-        for _ in range(9000):
-            sockets.append(Raw(server))
+        for _ in range(count):
+            sockets.append(Raw(server, tls=tls))
         assert threads(child) == before
         times = []
         for _ in range(20):
@@ -46,7 +47,7 @@ def test_nine_thousand_idle_sockets_hold_no_worker(apache, detach):
             times.append(time.monotonic() - since)
         # The machine may be busy for a moment; the server is not.
         assert sorted(times)[len(times) // 2] < 0.1, times
-        for one in (sockets[0], sockets[4500], sockets[-1]):
+        for one in (sockets[0], sockets[count // 2], sockets[-1]):
             one.send(frame(TEXT, b"awake"))
             assert one.receive() == (TEXT, b"awake")
     finally:

@@ -274,6 +274,14 @@ def test_a_writer_waits_for_a_handler_that_does_not_read(apache):
             assert other.recv() == "[1, \"x\"]"
 
 
+def test_who_is_told_something_is_not_idle(carried):
+    server = carried(python(HERE, location="LinkspanIdleTimeout 1"))
+    with Raw(server, "/ticks") as raw:
+        for number in range(8):
+            assert raw.receive() == (TEXT, b"%d" % number)
+        assert raw.receive() == (CLOSE, b"\x03\xe9idle")
+
+
 def test_more_handlers_than_threads_are_refused(apache):
     server = apache(TOGETHER + python(EXAMPLES, "LinkspanPythonMaxThreads 2"))
     with connect(server, "/echo"), connect(server, "/echo"):

@@ -1,5 +1,6 @@
 """Python handlers at the end of a child, beside mod_wsgi, and what each costs."""
 
+import contextlib
 import pathlib
 import re
 import signal
@@ -11,7 +12,10 @@ from client import BINARY, CLOSE, TEXT, Raw, ask, closing, connect, frame
 from conftest import WAYS, folder
 from httpd import MODULES, wait_for
 from test_end import THREADS, has_gone
+from test_handshake import GOOD
 from test_python import EXAMPLES, python, written
+
+HERE = pathlib.Path(__file__).parent
 
 # Each process starts a Python of its own.
 PROCESSES = "StartServers 10\nMinSpareServers 1\nMaxSpareServers 10\nServerLimit 20\nMaxRequestWorkers 20\n"
@@ -187,3 +191,43 @@ def test_many_come_and_go(apache):
     with connect(server, "/echo") as socket:
         socket.send("still there")
         assert socket.recv() == "still there"
+
+
+def answers(server):
+    with contextlib.suppress(TimeoutError):
+        return ask(server, "/index.html")[0] == 200
+
+
+@pytest.mark.parametrize("way", ["suspend", "detach", "worker"])
+def test_memory_is_used_as_it_may_be_and_given_back(configured, monkeypatch, way):
+    mpm, option = WAYS[way]
+    # Every object of Python's is a block that memcheck knows.
+    monkeypatch.setenv("PYTHONMALLOC", "malloc")
+    server = configured(f"{option}\nThreadsPerChild 8\nMaxRequestWorkers 8\n"
+                        + python(EXAMPLES, location="LinkspanCompression On"), mpm=mpm)
+    log = server.folder / "memcheck.log"
+    server.start("valgrind", f"--log-file={log}", f"--suppressions={HERE}/python.supp", "--leak-check=full",
+                 "--errors-for-leak-kinds=none", "--child-silent-after-fork=yes", arguments=("-X",))
+    try:
+        # Python takes its time in there.
+        wait_for(lambda: answers(server), 240, "the child does not start")
+        for _ in range(20):
+            with connect(server, "/echo") as socket:
+                for message in ("hello" * 1000, b"x" * 300000):
+                    socket.send(message)
+                    assert socket.recv(120) == message
+            Raw(server, "/echo").close()
+            with Raw(server, "/echo") as raw:
+                raw.send(frame(TEXT, b"\xff"))
+                assert told(raw) == 1007
+            with Raw(server, "/internal_error") as raw:
+                assert told(raw) == 1011
+            assert ask(server, "/origin_check", GOOD)[0] == 403
+            assert ask(server, "/nothing", GOOD)[0] == 404
+    finally:
+        server.stop()
+    said = log.read_text()
+    assert "ERROR SUMMARY: 0 errors" in said, said
+    lost = re.search(r"definitely lost: ([\d,]+) bytes", said)
+    # Of eighty handlers; a session of one has more than a hundred bytes.
+    assert not lost or int(lost[1].replace(",", "")) < 3000, said

@@ -86,7 +86,7 @@ static void close_idle(ls_io *io, apr_time_t now)
     }
     io->looked = now;
     for (ls_socket *socket = io->sockets; socket; socket = socket->next) {
-        if (socket->idle_timeout && now - socket->heard >= socket->idle_timeout) {
+        if (socket->idle_timeout && ls_socket_silence(socket, now) >= socket->idle_timeout) {
             linkspan_connection_close(socket->connection, 1001, why, sizeof why - 1);
         }
     }

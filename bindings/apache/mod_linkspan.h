@@ -96,6 +96,9 @@ struct ls_handler {
      * subprotocol and headers, and make the socket's cookie. NULL: 101. */
     int (*on_request)(const ls_handler *handler, request_rec *r, const linkspan_request *request,
                       linkspan_accept_options *accept, void **cookie);
+    /* When it has last sent a message past ls_socket_send, on whatever thread; on the thread of the socket. NULL: it does
+     * not. */
+    apr_time_t (*spoken)(const ls_socket *socket);
     /* No socket came of that request. NULL when that is nothing to it. */
     void (*forget)(const ls_handler *handler, void *cookie);
     linkspan_slow_reader slow_reader;
@@ -192,6 +195,8 @@ struct ls_socket {
 
 /* Adopts it into the loop that runs on this thread; on failure the transport has been closed. */
 linkspan_status ls_socket_adopt(ls_socket *socket, linkspan_loop *loop, const linkspan_transport *transport);
+/* How long neither side has said anything. */
+apr_interval_time_t ls_socket_silence(const ls_socket *socket, apr_time_t now);
 /* It is open no more, as far as anybody counts. */
 void ls_socket_gone(const ls_socket *socket);
 /* Says something in the error log about it. */

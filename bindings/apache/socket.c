@@ -104,6 +104,12 @@ void ls_socket_log(const ls_socket *socket, int level, const char *what, linkspa
     }
 }
 
+apr_interval_time_t ls_socket_silence(const ls_socket *socket, apr_time_t now)
+{
+    apr_time_t spoken = socket->handler->spoken ? socket->handler->spoken(socket) : 0;
+    return now - (spoken > socket->heard ? spoken : socket->heard);
+}
+
 void ls_socket_gone(const ls_socket *socket)
 {
     apr_atomic_dec32(&ls_this_child.open);

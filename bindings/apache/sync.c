@@ -116,7 +116,7 @@ static void run(ls_socket *socket, linkspan_loop *loop)
         if (is_alone && !ls_this_child.is_stopping && is_ordered_to_stop()) {
             ls_child_stopping(NULL, 1);
         }
-        if (socket->idle_timeout && apr_time_now() - socket->heard >= socket->idle_timeout) {
+        if (socket->idle_timeout && ls_socket_silence(socket, apr_time_now()) >= socket->idle_timeout) {
             linkspan_connection_close(socket->connection, 1001, why, sizeof why - 1);
         }
     }

@@ -105,6 +105,7 @@ typedef struct lsp_session {
 
     apr_uint32_t messages_out; /* atomic */
     apr_uint64_t bytes_out;    /* atomic */
+    apr_time_t spoken;         /* atomic; the last message out */
 } lsp_session;
 
 /* The kind of LinkspanHandler. */

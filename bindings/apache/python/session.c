@@ -134,6 +134,7 @@ void lsp_session_count(lsp_session *session, int is_whole, size_t bytes)
 {
     apr_atomic_add32(&session->messages_out, is_whole != 0);
     __atomic_fetch_add(&session->bytes_out, bytes, __ATOMIC_RELAXED);
+    __atomic_store_n(&session->spoken, apr_time_now(), __ATOMIC_RELAXED);
     ls_counts(LS_MESSAGES_OUT, is_whole != 0);
     ls_counts(LS_BYTES_OUT, bytes);
 }
@@ -459,7 +460,14 @@ static void on_close(void *user, linkspan_connection connection, const linkspan_
     session->is_begun_by_peer = info->begun_by_peer != 0;
     pthread_cond_broadcast(&session->changed);
     pthread_mutex_unlock(&session->lock);
+    socket->cookie = NULL;
     lsp_session_disown(session);
+}
+
+static apr_time_t spoken(const ls_socket *socket)
+{
+    lsp_session *session = socket->cookie;
+    return session ? __atomic_load_n(&session->spoken, __ATOMIC_RELAXED) : 0;
 }
 
 /* --- the whole child ------------------------------------------------------ */
@@ -492,6 +500,7 @@ int lsp_make_handler(cmd_parms *cmd, ls_handler *handler, int argc, char *const 
     handler->callbacks = &callbacks;
     handler->claim = claim;
     handler->on_request = on_request;
+    handler->spoken = spoken;
     handler->forget = forget;
     handler->answers_close = handler->answers_pings = handler->chooses_protocol = 1;
     handler->slow_reader = LINKSPAN_SLOW_BLOCK;

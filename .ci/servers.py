@@ -2,6 +2,7 @@
 
 import contextlib
 import pathlib
+import random
 import socket
 import subprocess
 import threading
@@ -10,13 +11,19 @@ import time
 import websockets.sync.server
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
+given = set()
 
 
 def free_port():
-    """A port of 127.0.0.1 that nothing listens on at this moment."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
+    """A port of 127.0.0.1 that nothing holds at this moment, never the same twice. None of those that the system gives
+    to clients (from 32768): one of thousands would take it before the server does."""
+    while True:
+        port = random.randrange(20000, 32768)
+        with contextlib.suppress(OSError), socket.socket() as one:
+            one.bind(("127.0.0.1", port))
+            if port not in given:
+                given.add(port)
+                return port
 
 
 @contextlib.contextmanager

@@ -28,8 +28,8 @@ class Apache:
         self.port, self.tls_port = free_port(), free_port()
         self.process = None
         # At SIGTERM Apache closes the streams of its threaded workers from another thread, and dies of it when one of
-        # them ends at that moment: such servers are ended gracefully.
-        self.ends_gracefully = mpm == "worker" or "LinkspanMode sync" in options
+        # them ends at that moment: such servers are ended gracefully. A worker holds each HTTP/2 connection, too.
+        self.ends_gracefully = mpm == "worker" or "LinkspanMode sync" in options or "http2_module" in options
         loaded = ["authz_core", "ssl", "reqtimeout", "mime", *modules]
         lines = [
             f"ServerRoot {folder}", f"DefaultRuntimeDir {folder}", f"PidFile {folder}/httpd.pid",

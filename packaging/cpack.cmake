@@ -59,7 +59,7 @@ if(LINKSPAN_APACHE)
         string(TOUPPER ${one} ONE)
         string(REPLACE apache linkspan module ${one})
         string(REPLACE _ - package "libapache2-mod-${module}")
-        foreach(script conffiles prerm postrm)
+        foreach(script conffiles postinst prerm postrm)
             configure_file(packaging/deb/apache/${script}.in deb/${package}/${script} @ONLY)
             list(APPEND CPACK_DEBIAN_${ONE}_PACKAGE_CONTROL_EXTRA
                 "${CMAKE_CURRENT_BINARY_DIR}/deb/${package}/${script}")

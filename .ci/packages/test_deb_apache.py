@@ -182,8 +182,7 @@ def web_socket_transfer_data(request):
 
 
 def test_handler_files_run_with_what_is_in_the_package(installed):
-    server = installed("LinkspanPythonHandlerRoot ${APACHE_RUN_DIR}/handlers\n"
-                       "<Location /chat>\nSetHandler linkspan\nLinkspanHandler python\n</Location>\n")
+    server = installed("LinkspanPythonHandlerRoot ${APACHE_RUN_DIR}/handlers\nLinkspanHandler python\n")
     (server.folder / "handlers").mkdir()
     (server.folder / "handlers/chat_wsh.py").write_text(HANDLER)
     becomes_fine(server, "linkspan_python")

@@ -259,6 +259,15 @@ static int answer(request_rec *r)
     return take_place(r) ? open_socket(r, settings, handshake) : HTTP_SERVICE_UNAVAILABLE;
 }
 
+int ls_claim(request_rec *r)
+{
+    const ls_handler *handler = ls_settings_of(r)->handler;
+    if (!r->main && handler && handler->claim && !handler->has_failed && handler->claim(handler, r) == OK) {
+        r->handler = "linkspan";
+    }
+    return DECLINED;
+}
+
 int ls_handle(request_rec *r)
 {
     if (!r->handler || strcmp(r->handler, "linkspan") || r->main) {

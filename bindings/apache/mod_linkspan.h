@@ -146,6 +146,8 @@ linkspan_status ls_publish(const void *topic, size_t topic_bytes, linkspan_messa
 /* --- handshake.c ---------------------------------------------------------- */
 
 int ls_handle(request_rec *r);
+/* Hook: a request that the location's handler claims is ours without SetHandler, too. */
+int ls_claim(request_rec *r);
 /* What carries the socket of a request: a thread of the child, or, where `io` is NULL, the worker that has it. */
 typedef struct ls_carrier {
     ls_io *io;

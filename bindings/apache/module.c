@@ -11,6 +11,8 @@ static void register_hooks(apr_pool_t *pool)
     ap_hook_post_config(ls_limits_check, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_init(ls_child_init, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_stopping(ls_child_stopping, NULL, NULL, APR_HOOK_MIDDLE);
+    /* Behind SetHandler, which is obeyed among the first. */
+    ap_hook_fixups(ls_claim, NULL, NULL, APR_HOOK_LAST);
     ap_hook_handler(ls_handle, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_suspend_connection(ls_suspended, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_pre_close_connection(ls_sync_pre_close, NULL, NULL, APR_HOOK_MIDDLE);

@@ -131,12 +131,24 @@ APR_DECLARE_EXTERNAL_HOOK(linkspan, LINKSPAN, int, make_handler,
 APR_DECLARE_OPTIONAL_FN(void, ls_count, (int what, apr_uint64_t many));
 APR_DECLARE_OPTIONAL_FN(void, ls_child_stopping, (apr_pool_t * pool, int is_graceful));
 APR_DECLARE_OPTIONAL_FN(apr_uint64_t, ls_child_time_left, (void));
+struct ls_tunnel;
+APR_DECLARE_OPTIONAL_FN(void, ls_tunnel_to, (ls_handler *handler, const struct ls_tunnel *to));
 
 /* One for each kind but echo; `argv` is what stands behind its name. */
 const char *ls_topic_make(cmd_parms *cmd, ls_handler *handler, char *const argv[]);
 const char *ls_plugin_make(cmd_parms *cmd, ls_handler *handler, char *const argv[]);
 const char *ls_websocket_plugin_make(cmd_parms *cmd, ls_handler *handler, char *const argv[]);
 const char *ls_tunnel_make(cmd_parms *cmd, ls_handler *handler, char *const argv[]);
+/* Where the requests of a location go. */
+typedef struct ls_tunnel {
+    const char *url; /* the client's query is added */
+    /* Or: the whole URL for this request; NULL when there is none now: 503. */
+    const char *(*choose)(request_rec *r);
+    apr_interval_time_t timeout; /* for the answer; 0: LinkspanTunnelTimeout */
+    int is_ours;                 /* the server behind sees the client's own Host, and Forwarded with its address */
+} ls_tunnel;
+/* Makes a handler a tunnel. */
+void ls_tunnel_to(ls_handler *handler, const ls_tunnel *to);
 /* A shared object's symbol: argv is FILE SYMBOL. */
 const char *ls_symbol(cmd_parms *cmd, char *const argv[], void **symbol);
 /* A whole message to all sockets of this process that subscribe to a topic. Any thread. */

@@ -20,6 +20,7 @@ static void register_hooks(apr_pool_t *pool)
     APR_REGISTER_OPTIONAL_FN(ls_count);
     APR_REGISTER_OPTIONAL_FN(ls_child_stopping);
     APR_REGISTER_OPTIONAL_FN(ls_child_time_left);
+    APR_REGISTER_OPTIONAL_FN(ls_tunnel_to);
     ap_hook_log_transaction(ls_log_once, NULL, NULL, APR_HOOK_REALLY_FIRST);
 }
 

@@ -88,13 +88,21 @@ static void add_forwarded(question *asked, request_rec *r, const char *name, con
     add(asked->pool, asked->headers, name, before ? apr_pstrcat(r->pool, before, ", ", value, NULL) : value);
 }
 
+/* RFC 7239 6: an address of version 6 stands in brackets, and one with a port in quotes. */
+static const char *forwarded(request_rec *r)
+{
+    const char *v6 = strchr(r->useragent_ip, ':');
+    return apr_psprintf(r->pool, "for=\"%s%s%s:%d\";proto=%s", v6 ? "[" : "", r->useragent_ip, v6 ? "]" : "",
+                        (int)r->useragent_addr->port, ap_http_scheme(r));
+}
+
 /* The client's own headers, and who it is. */
-static void tell_headers(question *asked, request_rec *r)
+static void tell_headers(question *asked, request_rec *r, const ls_tunnel *to)
 {
     const apr_array_header_t *fields = apr_table_elts(r->headers_in);
     const apr_table_entry_t *field = (const apr_table_entry_t *)fields->elts;
     const char *host = apr_table_get(r->headers_in, "Host"), *before = apr_table_get(r->headers_in, "X-Forwarded-Proto");
-    asked->headers = apr_array_make(asked->pool, fields->nelts + 4, sizeof(linkspan_header));
+    asked->headers = apr_array_make(asked->pool, fields->nelts + 5, sizeof(linkspan_header));
     for (int i = 0; i < fields->nelts; i++) {
         if (!is_of_the_stream(r, field[i].key)) {
             add(asked->pool, asked->headers, field[i].key, field[i].val);
@@ -103,6 +111,10 @@ static void tell_headers(question *asked, request_rec *r)
     add_forwarded(asked, r, "X-Forwarded-For", r->useragent_ip);
     if (host) {
         add_forwarded(asked, r, "X-Forwarded-Host", host);
+    }
+    if (to->is_ours) {
+        add(asked->pool, asked->headers, "Host", host ? host : "");
+        add(asked->pool, asked->headers, "Forwarded", forwarded(r));
     }
     /* Who ends TLS may stand in front. */
     add(asked->pool, asked->headers, "X-Forwarded-Proto", before ? before : ap_http_scheme(r));
@@ -136,9 +148,12 @@ static const char *protocols(apr_pool_t *pool, const ls_settings *settings, cons
 }
 
 /* The server behind sees the path that its own URL has, and the query that the client sent. */
-static const char *url_for(const ls_handler *handler, request_rec *r, apr_pool_t *pool)
+static const char *url_for(const ls_tunnel *to, request_rec *r, apr_pool_t *pool)
 {
-    const char *url = handler->data;
+    const char *url = to->url;
+    if (to->choose) {
+        return apr_pstrdup(pool, to->choose(r));
+    }
     return r->args ? apr_pstrcat(pool, url, strchr(url, '?') ? "&" : "?", r->args, NULL) : apr_pstrdup(pool, url);
 }
 
@@ -148,7 +163,7 @@ static uint64_t patience(const question *asked)
     return (uint64_t)apr_time_as_msec(asked->timeout) + 1000;
 }
 
-static question *make_question(const ls_handler *handler, request_rec *r, const linkspan_request *request)
+static question *make_question(const ls_tunnel *to, request_rec *r, const linkspan_request *request)
 {
     const ls_settings *settings = ls_settings_of(r);
     apr_pool_t *pool;
@@ -157,8 +172,12 @@ static question *make_question(const ls_handler *handler, request_rec *r, const 
     }
     question *asked = apr_pcalloc(pool, sizeof *asked);
     asked->pool = pool;
-    asked->url = url_for(handler, r, pool);
-    asked->timeout = settings->tunnel_timeout;
+    asked->url = url_for(to, r, pool);
+    if (!asked->url) {
+        apr_pool_destroy(pool);
+        return NULL;
+    }
+    asked->timeout = to->timeout ? to->timeout : settings->tunnel_timeout;
     linkspan_config *limits = &asked->limits;
     linkspan_config_init(limits);
     limits->subprotocols = protocols(pool, settings, request);
@@ -171,7 +190,7 @@ static question *make_question(const ls_handler *handler, request_rec *r, const 
         /* Its end is always told; and who is there may be busy. */
         limits->ping_interval = LINKSPAN_NEVER;
     }
-    tell_headers(asked, r);
+    tell_headers(asked, r, to);
     asked->answer_headers = apr_array_make(pool, 8, sizeof(linkspan_header));
     apr_thread_mutex_create(&asked->lock, APR_THREAD_MUTEX_DEFAULT, pool);
     apr_thread_cond_create(&asked->answered, pool);
@@ -403,9 +422,9 @@ static int on_request(const ls_handler *handler, request_rec *r, const linkspan_
 {
     const ls_carrier *carrier = ls_carrier_of(r);
     tunnel *way = calloc(1, sizeof *way);
-    if (!carrier || !way || !(way->question = make_question(handler, r, request))) {
+    if (!carrier || !way || !(way->question = make_question(handler->data, r, request))) {
         free(way);
-        return HTTP_INTERNAL_SERVER_ERROR;
+        return HTTP_SERVICE_UNAVAILABLE;
     }
     question *asked = way->question;
     asked->loop = carrier->loop;
@@ -469,6 +488,19 @@ static void on_drained(void *user, linkspan_connection connection)
     linkspan_connection_resume(((tunnel *)((ls_socket *)user)->cookie)->behind);
 }
 
+/* The client closes: the server behind answers. */
+static void on_close_requested(void *user, linkspan_connection connection)
+{
+    tunnel *way = ((ls_socket *)user)->cookie;
+    linkspan_close_info info = {.size = sizeof info, .code = 1005};
+    linkspan_connection_close_info(connection, &info);
+    if (linkspan_connection_close(way->behind, info.code == 1005 ? 0 : info.code, info.reason.data, info.reason.bytes)) {
+        linkspan_connection_close(connection, info.code == 1005 ? 0 : info.code, NULL, 0);
+    }
+    /* Its answer is read, whatever the client has not read yet. */
+    linkspan_connection_resume(way->behind);
+}
+
 static void on_close(void *user, linkspan_connection connection, const linkspan_close_info *info)
 {
     tunnel *way = ((ls_socket *)user)->cookie;
@@ -482,10 +514,27 @@ static void on_close(void *user, linkspan_connection connection, const linkspan_
     let_go(way);
 }
 
+void ls_tunnel_to(ls_handler *handler, const ls_tunnel *to)
+{
+    static const linkspan_callbacks callbacks = {
+        .size = sizeof callbacks,
+        .on_open = on_open,
+        .on_message = on_message,
+        .on_drained = on_drained,
+        .on_close_requested = on_close_requested,
+        .on_close = on_close,
+    };
+    handler->data = (void *)to;
+    handler->callbacks = &callbacks;
+    handler->on_request = on_request;
+    handler->forget = forget;
+    handler->slow_reader = LINKSPAN_SLOW_REFUSE;
+    handler->answers_close = handler->chooses_protocol = 1;
+    handler->answers_pings = 0;
+}
+
 const char *ls_tunnel_make(cmd_parms *cmd, ls_handler *handler, char *const argv[])
 {
-    static const linkspan_callbacks callbacks = {.size = sizeof callbacks, .on_open = on_open, .on_message = on_message,
-                                                 .on_drained = on_drained, .on_close = on_close};
     linkspan_engine *engine = NULL;
     const char *url = argv[0];
     if (!strncasecmp(url, "unix:", 5)) {
@@ -497,10 +546,8 @@ const char *ls_tunnel_make(cmd_parms *cmd, ls_handler *handler, char *const argv
                            "; write ws://host:port/path, wss://host/path or unix:/run/app.sock", NULL);
     }
     linkspan_engine_free(engine);
-    handler->data = apr_pstrdup(cmd->pool, url);
-    handler->callbacks = &callbacks;
-    handler->on_request = on_request;
-    handler->forget = forget;
-    handler->chooses_protocol = 1;
+    ls_tunnel *to = apr_pcalloc(cmd->pool, sizeof *to);
+    to->url = apr_pstrdup(cmd->pool, url);
+    ls_tunnel_to(handler, to);
     return NULL;
 }

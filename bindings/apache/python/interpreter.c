@@ -181,7 +181,7 @@ void lsp_check_files(apr_pool_t *pool, server_rec *server)
 void lsp_child_init(apr_pool_t *pool, server_rec *server)
 {
     server_of_child = server;
-    if (!lsp_is_named) {
+    if (!lsp_is_named || lsp_settings_of_server()->processes) {
         return;
     }
     resources = apr_hash_make(pool);

@@ -34,6 +34,8 @@ typedef struct lsp_settings {
     const char *home;         /* a virtual environment; NULL: Python's own */
     int max_threads;
     apr_interval_time_t handshake_timeout;
+    int processes;          /* that run the handlers; 0: Apache's children do */
+    const char *executable; /* their Python; NULL: the environment's, or the one that we were built with */
 } lsp_settings;
 
 extern const command_rec lsp_directives[];
@@ -126,6 +128,13 @@ void lsp_sessions_init(void);
 void lsp_sessions_stop(apr_pool_t *pool, int is_graceful);
 /* Before the child ends: waits, for a while, for handlers' threads. */
 apr_status_t lsp_sessions_join(void *unused);
+
+/* --- processes.c: handlers in processes of their own ---------------------- */
+
+/* The hook: starts them. */
+int lsp_processes_start(apr_pool_t *pool, apr_pool_t *log, apr_pool_t *temporary, server_rec *server);
+/* LinkspanPythonProcesses makes a handler that is Python's a tunnel to them; not NULL: why it can not. */
+const char *lsp_processes_take(ls_handler *handler, apr_pool_t *child);
 
 /* --- line.c: the Python module _linkspan_apache --------------------------- */
 

@@ -19,6 +19,7 @@ static void register_hooks(apr_pool_t *pool)
     ap_hook_pre_config(forget, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_check_config(lsp_check, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_test_config(lsp_check_files, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_post_config(lsp_processes_start, NULL, NULL, APR_HOOK_MIDDLE);
     /* Behind mod_linkspan, and behind whoever else starts Python. */
     ap_hook_child_init(lsp_child_init, NULL, NULL, APR_HOOK_LAST);
     ap_hook_child_stopping(lsp_sessions_stop, NULL, NULL, APR_HOOK_MIDDLE);

@@ -497,6 +497,7 @@ int lsp_make_handler(cmd_parms *cmd, ls_handler *handler, int argc, char *const 
     ls_stops = APR_RETRIEVE_OPTIONAL_FN(ls_child_stopping);
     ls_time_left = APR_RETRIEVE_OPTIONAL_FN(ls_child_time_left);
     handler->kind = "python";
+    handler->start = lsp_processes_take;
     handler->callbacks = &callbacks;
     handler->claim = claim;
     handler->on_request = on_request;

@@ -85,6 +85,32 @@ static const char *set_threads(cmd_parms *cmd, void *where, const char *text)
     return ap_check_cmd_context(cmd, GLOBAL_ONLY);
 }
 
+static const char *set_processes(cmd_parms *cmd, void *where, const char *text)
+{
+    (void)where;
+    char *end;
+    long number = strtol(text, &end, 10);
+    if (end == text || *end || number < 0 || number > 1000) {
+        return apr_psprintf(cmd->pool, "%s is a number from 0 (Apache's own children run the handlers) to 1000; not \"%s\"",
+                            cmd->cmd->name, text);
+    }
+    settings_of(cmd)->processes = (int)number;
+    return ap_check_cmd_context(cmd, GLOBAL_ONLY);
+}
+
+/* A name without a slash is looked for where Apache's PATH says. */
+static const char *set_executable(cmd_parms *cmd, void *where, const char *name)
+{
+    apr_finfo_t info;
+    const char *path = strchr(name, '/') ? ap_server_root_relative(cmd->pool, name) : name;
+    (void)where;
+    if (!path || (strchr(name, '/') && (apr_stat(&info, path, APR_FINFO_TYPE, cmd->temp_pool) || info.filetype != APR_REG))) {
+        return apr_pstrcat(cmd->pool, cmd->cmd->name, " ", name, ": there is no such program", NULL);
+    }
+    settings_of(cmd)->executable = path;
+    return ap_check_cmd_context(cmd, GLOBAL_ONLY);
+}
+
 static const char *set_timeout(cmd_parms *cmd, void *where, const char *text)
 {
     (void)where;
@@ -111,6 +137,11 @@ const command_rec lsp_directives[] = {
                   "A virtual environment, whose packages handlers import. Default: none"),
     AP_INIT_TAKE1("LinkspanPythonMaxThreads", set_threads, NULL, RSRC_CONF,
                   "Most handlers of a child that run at the same time; above it 503. Default: 256"),
+    AP_INIT_TAKE1("LinkspanPythonProcesses", set_processes, NULL, RSRC_CONF,
+                  "How many processes of their own run the handlers; 0: Apache's children do. Default: 0"),
+    AP_INIT_TAKE1("LinkspanPythonExecutable", set_executable, NULL, RSRC_CONF,
+                  "The Python of those processes, which has linkspan installed. Default: that of LinkspanPythonHome, or "
+                  "the one that the module was built with"),
     AP_INIT_TAKE1("LinkspanPythonHandshakeTimeout", set_timeout, NULL, RSRC_CONF,
                   "How long web_socket_do_extra_handshake may take; 503 then. Default: 10 s"),
     {NULL, {NULL}, NULL, 0, 0, NULL},

@@ -240,6 +240,26 @@ def test_what_a_handler_raises_ends_its_own_socket(apache):
         assert other.recv() == "[1, \"still\"]"
 
 
+def test_no_handler_ends_the_process(apache, place):
+    root = written(place, leaves="""
+import sys
+def web_socket_do_extra_handshake(request):
+    sys.exit(3)
+def web_socket_transfer_data(request):
+    pass
+""")
+    server = apache(TOGETHER + python(root))
+    children = server.children()
+    assert ask(server, "/leaves", GOOD)[0] == 500
+    assert f'File "{root}/leaves_wsh.py", line 4' in server.errors() and "SystemExit: 3" in server.errors()
+    assert server.children() == children
+    (root / "at_once_wsh.py").write_text("import sys\nsys.exit(3)\n")
+    server = apache(TOGETHER + python(root))
+    assert ask(server, "/leaves", GOOD)[0] == 500
+    assert f'File "{root}/at_once_wsh.py", line 2' in server.errors()
+    assert len(server.children()) == 1
+
+
 def test_a_message_that_is_too_long_closes_with_1009(apache):
     server = apache(python(EXAMPLES, location="LinkspanMaxMessageSize 1000"))
     with Raw(server, "/echo") as raw:

@@ -43,7 +43,10 @@ def start(native, root, scan, allow_outside, home):
         import site
         site.addsitedir(os.path.join(home, 'lib', 'python%d.%d' % sys.version_info[:2], 'site-packages'))
     _configure_logging(native)
-    _dispatcher = Dispatcher(root, scan, allow_outside)
+    try:
+        _dispatcher = Dispatcher(root, scan, allow_outside)
+    except SystemExit:
+        raise RuntimeError('a handler file ends the process, which is Apache\'s')
     suites = _dispatcher._handler_suite_map
     for resource, suite in list(suites.items()):
         for hook in vars(suite).values():
@@ -80,8 +83,10 @@ def serve(line, facts):
         headers = [('%s' % name, '%s' % value) for name, value in request.extra_headers]
         is_open = line.accept(request.ws_protocol, headers, not request._wants_deflate)
     except BaseException:
+        # SystemExit too: it would end all of Apache's child.
+        _LOGGER.error('%s', traceback.format_exc())
         line.refuse(500)
-        raise
+        return
     if is_open:
         _converse(request, line)
 

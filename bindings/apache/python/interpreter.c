@@ -32,7 +32,8 @@ void lsp_serve(lsp_session *session)
     session->facts = NULL;
     PyObject *done = line && facts ? PyObject_CallFunctionObjArgs(serves, line, facts, NULL) : NULL;
     if (!done) {
-        PyErr_Print();
+        /* Not by PyErr_Print, which ends the process when Python would end. */
+        PyErr_WriteUnraisable(NULL);
     }
     Py_XDECREF(done);
     Py_XDECREF(facts);

@@ -27,6 +27,13 @@ def certificate():
 
 
 @pytest.fixture
+def place():
+    """A folder that the server's children can read."""
+    with folder() as made:
+        yield made
+
+
+@pytest.fixture
 def configured(certificate):
     """Writes the configuration of a server, which is not started."""
     with contextlib.ExitStack() as stack:

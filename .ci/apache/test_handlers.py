@@ -4,6 +4,7 @@ import asyncio
 import base64
 import contextlib
 import hashlib
+import pathlib
 import re
 import socket
 import signal
@@ -382,9 +383,9 @@ def test_a_location_limits_the_protocols_of_a_tunnel(apache):
         assert "Sec-WebSocket-Protocol: two\r\n" in heads[0]
 
 
-def test_two_thousand_tunnels_hold_no_worker(apache, tmp_path):
+def test_two_thousand_tunnels_hold_no_worker(apache, place):
     """To a Unix socket; with 25 workers."""
-    path = tmp_path / "behind.sock"
+    path = pathlib.Path(place) / "behind.sock"
     started, stop = threading.Event(), None
 
     async def behind():
@@ -400,8 +401,6 @@ def test_two_thousand_tunnels_hold_no_worker(apache, tmp_path):
             started.set()
             await stop
 
-    for parent in list(path.parents)[:3]:
-        parent.chmod(0o755)
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_until_complete, args=[behind()])
     thread.start()

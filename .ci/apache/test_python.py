@@ -38,13 +38,6 @@ def written(folder, **files):
     return folder
 
 
-@pytest.fixture
-def place():
-    from conftest import folder
-    with folder() as made:
-        yield made
-
-
 # --- the same as the stand-alone server ---------------------------------------------------------------------------
 
 

@@ -71,13 +71,6 @@ def program():
 
 
 @pytest.fixture
-def place():
-    from conftest import folder
-    with folder() as made:
-        yield made
-
-
-@pytest.fixture
 def served(apache, program, place):
     """Starts a server of these handler files, in two processes."""
     def start(count=2, mpm="event", more="", location="", **files):
@@ -173,7 +166,7 @@ def test_a_handler_knows_who_asks_and_says_what_is_answered(served, mpm, tls):
         assert one.protocol.close_rcvd.code == 4001 and one.protocol.close_rcvd.reason == "heard bye"
     status, _, body = ask(server, "/tells?no", GOOD)
     assert (status, body) == (403, b"no entry")
-    assert "not you" in server.errors()
+    wait_for(lambda: "not you" in server.errors(), 10, "the log does not say why")
 
 
 @pytest.mark.parametrize("how", ["exit", "kill", "abort"])
@@ -204,7 +197,7 @@ def test_a_process_that_dies_takes_its_own_sockets_only(served, mpm, how):
             with connect(server, "/dies") as one:
                 seen.add(int(one.recv(30)))
         assert time.monotonic() - since < 20
-    assert f"pid {victim}; the next one begins in 100 ms" in server.errors()
+    wait_for(lambda: f"pid {victim}; the next one begins in 100 ms" in server.errors(), 10, "the log does not tell")
 
 
 def test_a_handler_that_raises_ends_its_own_socket(served):
@@ -283,7 +276,7 @@ def test_a_new_supervisor_follows_one_that_died(served):
         one.send("again")
         assert one.recv(30) == "again"
     assert not is_there(pid) and not is_there(supervisor)
-    assert "the supervisor of the Python processes has died" in server.errors()
+    wait_for(lambda: "the supervisor of the Python processes has died" in server.errors(), 10, "nothing is said")
 
 
 @pytest.mark.parametrize("mpm", MPMS)

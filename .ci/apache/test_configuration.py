@@ -108,6 +108,13 @@ def test_one_socket_too_many_gets_503_and_when_to_come_back(apache, mpm):
             assert three.recv(30) == "there is room again"
 
 
+@pytest.mark.parametrize("word", ["linkspan", '"linkspan"'])
+def test_a_location_without_a_handler_is_named_at_the_start(apache, word):
+    server = apache(f"<Location /lost>\nSetHandler {word}\n</Location>")
+    line = server.configuration.read_text().splitlines().index(f"SetHandler {word}") + 1
+    assert f"{server.configuration}:{line}: SetHandler linkspan without a LinkspanHandler" in server.errors()
+
+
 def test_inner_sections_add_to_outer_ones(apache):
     server = apache("""
 LinkspanMaxMessageSize 1K

@@ -32,17 +32,19 @@ static int has(const ap_directive_t *section, const char *name)
 }
 
 /* A section that names us and has no handler; an outer or later one may still give it. */
-static void warn_of_lost(server_rec *server, const ap_directive_t *tree, int is_handled)
+static void warn_of_lost(apr_pool_t *pool, server_rec *server, const ap_directive_t *tree, int is_handled)
 {
     is_handled |= has(tree, "LinkspanHandler");
     for (const ap_directive_t *line = tree; line; line = line->next) {
-        if (!strcasecmp(line->directive, "SetHandler") && !strcasecmp(line->args, "linkspan") && !is_handled) {
+        const char *args = line->args;
+        if (!strcasecmp(line->directive, "SetHandler") && !strcasecmp(ap_getword_conf(pool, &args), "linkspan") &&
+            !is_handled) {
             ap_log_error(APLOG_MARK, APLOG_WARNING, 0, server,
                          "linkspan: %s:%d: SetHandler linkspan without a LinkspanHandler: requests there get 500 unless "
                          "another section adds one", line->filename, line->line_num);
         }
         if (line->first_child) {
-            warn_of_lost(server, line->first_child, is_handled);
+            warn_of_lost(pool, server, line->first_child, is_handled);
         }
     }
 }
@@ -85,7 +87,6 @@ static void warn_of_event(server_rec *server, int children)
 int ls_limits_check(apr_pool_t *pool, apr_pool_t *log, apr_pool_t *temporary, server_rec *server)
 {
     (void)log;
-    (void)temporary;
     int is_async = 0, children = 1;
     ap_mpm_query(AP_MPMQ_IS_ASYNC, &is_async);
     ap_mpm_query(AP_MPMQ_MAX_DAEMONS, &children);
@@ -101,7 +102,7 @@ int ls_limits_check(apr_pool_t *pool, apr_pool_t *log, apr_pool_t *temporary, se
     if (ls_status_share(pool, server) != OK) {
         return HTTP_INTERNAL_SERVER_ERROR;
     }
-    warn_of_lost(server, ap_conftree, 0);
+    warn_of_lost(temporary, server, ap_conftree, 0);
     if (is_async && ls_handlers_are_named() && ls_server_settings()->mode != LS_MODE_SYNC) {
         warn_of_event(server, children);
     }

@@ -374,6 +374,17 @@ def test_the_server_behind_chooses_protocol_and_headers(carried):
         assert told["x-forwarded-host"] == f"127.0.0.1:{server.port}" and "keep-alive" not in told
 
 
+def test_what_is_not_ascii_goes_through_a_tunnel(apache):
+    """Bytes that are not UTF-8 are read as Latin-1."""
+    with answering(accepting()) as (port, heads):
+        server = apache(location("/tunnel", f"tunnel ws://127.0.0.1:{port}/"))
+        for target, cookie in [("/tunnel?caf\xe9", "caf\xc3\xa9"), ("/tunnel?caf\xc3\xa9", "caf\xe9")]:
+            assert ask(server, target, [*GOOD, f"Cookie: {cookie}", "X-Forwarded-For: \xe9", "X-Empty:"])[0] == 101
+    assert [head.split()[1] for head in heads] == ["/?caf%E9", "/?caf%C3%A9"]
+    for line in ("X-Empty: ", "Cookie: caf\xe9", "X-Forwarded-For: \xe9, 127.0.0.1"):
+        assert all(f"{line}\r\n" in head for head in heads)
+
+
 def test_a_location_limits_the_protocols_of_a_tunnel(apache):
     with answering(accepting()) as (port, heads):
         server = apache(location("/tunnel", f"tunnel ws://127.0.0.1:{port}/", "LinkspanSubprotocols two"))

@@ -81,11 +81,16 @@ static void add(apr_pool_t *pool, apr_array_header_t *headers, const char *name,
     header->value = apr_pstrdup(pool, value);
 }
 
-/* Adds to what those before have said. */
-static void add_forwarded(question *asked, request_rec *r, const char *name, const char *value)
+static const char *copy(apr_pool_t *pool, linkspan_text text)
 {
-    const char *before = apr_table_get(r->headers_in, name);
-    add(asked->pool, asked->headers, name, before ? apr_pstrcat(r->pool, before, ", ", value, NULL) : value);
+    return text.data ? apr_pstrmemdup(pool, text.data, text.bytes) : NULL;
+}
+
+/* Adds to what those before have said. */
+static void add_forwarded(question *asked, const linkspan_request *request, const char *name, const char *value)
+{
+    const char *before = copy(asked->pool, linkspan_request_header(request, name));
+    add(asked->pool, asked->headers, name, before ? apr_pstrcat(asked->pool, before, ", ", value, NULL) : value);
 }
 
 /* RFC 7239 6: an address of version 6 stands in brackets, and one with a port in quotes. */
@@ -96,21 +101,22 @@ static const char *forwarded(request_rec *r)
                         (int)r->useragent_addr->port, ap_http_scheme(r));
 }
 
-/* The client's own headers, and who it is. */
-static void tell_headers(question *asked, request_rec *r, const ls_tunnel *to)
+/* The client's own headers, and who it is. As the library has read them: it writes text, which Apache's need not be. */
+static void tell_headers(question *asked, request_rec *r, const linkspan_request *request, const ls_tunnel *to)
 {
-    const apr_array_header_t *fields = apr_table_elts(r->headers_in);
-    const apr_table_entry_t *field = (const apr_table_entry_t *)fields->elts;
-    const char *host = apr_table_get(r->headers_in, "Host"), *before = apr_table_get(r->headers_in, "X-Forwarded-Proto");
-    asked->headers = apr_array_make(asked->pool, fields->nelts + 5, sizeof(linkspan_header));
-    for (int i = 0; i < fields->nelts; i++) {
-        if (!is_of_the_stream(r, field[i].key)) {
-            add(asked->pool, asked->headers, field[i].key, field[i].val);
+    linkspan_text name, value;
+    const char *host = copy(asked->pool, linkspan_request_header(request, "Host"));
+    const char *before = copy(asked->pool, linkspan_request_header(request, "X-Forwarded-Proto"));
+    asked->headers = apr_array_make(asked->pool, 20, sizeof(linkspan_header));
+    for (size_t i = 0; linkspan_request_header_at(request, i, &name, &value) == LINKSPAN_OK; i++) {
+        const char *key = copy(asked->pool, name);
+        if (!is_of_the_stream(r, key)) {
+            add(asked->pool, asked->headers, key, copy(asked->pool, value));
         }
     }
-    add_forwarded(asked, r, "X-Forwarded-For", r->useragent_ip);
+    add_forwarded(asked, request, "X-Forwarded-For", r->useragent_ip);
     if (host) {
-        add_forwarded(asked, r, "X-Forwarded-Host", host);
+        add_forwarded(asked, request, "X-Forwarded-Host", host);
     }
     if (to->is_ours) {
         add(asked->pool, asked->headers, "Host", host ? host : "");
@@ -147,14 +153,26 @@ static const char *protocols(apr_pool_t *pool, const ls_settings *settings, cons
     }
 }
 
+/* A URL has no other bytes than those of ASCII. */
+static const char *ascii(apr_pool_t *pool, const char *text)
+{
+    char *written = apr_palloc(pool, 3 * strlen(text) + 1), *end = written;
+    for (; *text; text++) {
+        end += sprintf(end, (unsigned char)*text < 128 ? "%c" : "%%%02X", (unsigned char)*text);
+    }
+    *end = 0;
+    return written;
+}
+
 /* The server behind sees the path that its own URL has, and the query that the client sent. */
 static const char *url_for(const ls_tunnel *to, request_rec *r, apr_pool_t *pool)
 {
-    const char *url = to->url;
     if (to->choose) {
-        return apr_pstrdup(pool, to->choose(r));
+        const char *url = to->choose(r);
+        return url ? ascii(pool, url) : NULL;
     }
-    return r->args ? apr_pstrcat(pool, url, strchr(url, '?') ? "&" : "?", r->args, NULL) : apr_pstrdup(pool, url);
+    return r->args ? apr_pstrcat(pool, to->url, strchr(to->url, '?') ? "&" : "?", ascii(pool, r->args), NULL)
+                   : apr_pstrdup(pool, to->url);
 }
 
 /* Longer than the worker waits: that it has given up is what it answers. */
@@ -190,7 +208,7 @@ static question *make_question(const ls_tunnel *to, request_rec *r, const linksp
         /* Its end is always told; and who is there may be busy. */
         limits->ping_interval = LINKSPAN_NEVER;
     }
-    tell_headers(asked, r, to);
+    tell_headers(asked, r, request, to);
     asked->answer_headers = apr_array_make(pool, 8, sizeof(linkspan_header));
     apr_thread_mutex_create(&asked->lock, APR_THREAD_MUTEX_DEFAULT, pool);
     apr_thread_cond_create(&asked->answered, pool);

@@ -159,6 +159,17 @@ static apr_status_t join(void *child)
     return APR_SUCCESS;
 }
 
+/* A store that one thread uses: it has an allocator of its own. */
+static apr_status_t make_store(apr_pool_t **store, apr_pool_t *child)
+{
+    apr_allocator_t *allocator;
+    apr_status_t status = apr_allocator_create(&allocator);
+    if (!status && !(status = apr_pool_create_ex(store, child, NULL, allocator))) {
+        apr_allocator_owner_set(allocator, *store);
+    }
+    return status;
+}
+
 static void start_threads(apr_pool_t *pool, server_rec *server)
 {
     int count = ls_server_settings()->io_threads;
@@ -166,7 +177,8 @@ static void start_threads(apr_pool_t *pool, server_rec *server)
     for (int i = 0; i < count; i++) {
         ls_io *io = &ls_this_child.io[i];
         apr_status_t status = APR_EGENERAL;
-        if (linkspan_loop_new(&io->loop) || (status = ap_thread_create(&io->thread, NULL, serve, io, pool))) {
+        if (linkspan_loop_new(&io->loop) || (status = make_store(&io->store, pool)) ||
+            (status = ap_thread_create(&io->thread, NULL, serve, io, pool))) {
             ap_log_error(APLOG_MARK, APLOG_CRIT, status, server, "linkspan: no thread for sockets: %s",
                          io->loop ? "the system refuses" : linkspan_last_error());
             linkspan_loop_free(io->loop);

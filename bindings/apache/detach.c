@@ -9,7 +9,6 @@
 static void adopt(void *user)
 {
     ls_socket *socket = user;
-    ls_io_enter(socket->io, socket);
     ls_socket_adopt(socket, socket->io->loop, NULL);
 }
 

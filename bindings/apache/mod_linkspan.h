@@ -174,26 +174,13 @@ apr_status_t ls_free_loop(void *loop);
 struct ls_socket {
     const ls_handler *handler;
     linkspan_connection connection;
-    linkspan_handshake *handshake; /* until it is adopted */
-    void *unread;                  /* what was read already; freed then */
-    size_t unread_bytes;
-    void *cookie;                  /* the handler's own */
-
-    conn_rec *c;    /* NULL when it is detached */
-    int fd;         /* once it is detached, or has a transport */
-    request_rec *r; /* until it is logged */
-    apr_bucket_brigade *in, *out;
-
-    linkspan_loop *loop;
-    unsigned holds; /* what a worker waits for when the socket has ended */
+    void *cookie; /* the handler's own */
+    conn_rec *c;  /* NULL when it is detached */
     ls_io *io; /* the thread that carries it; NULL for one that has a worker */
     ls_socket *previous, *next;
-    apr_time_t begun;
     apr_time_t heard; /* the last message, either way */
     apr_interval_time_t idle_timeout;
-    size_t drained;
-
-    apr_uint64_t messages_in, bytes_in, messages_out, bytes_out, written;
+    unsigned holds;    /* what a worker waits for when the socket has ended */
     apr_uint16_t code; /* how it ended */
     unsigned access_log : 2;
     unsigned way : 2; /* LS_SUSPENDED... */
@@ -205,9 +192,22 @@ struct ls_socket {
     unsigned is_tunnel : 1;  /* its bytes are an HTTP/2 stream's */
     unsigned has_begun : 1;  /* the HTTP/2 stream's request has ended, and its tunnel begun */
     unsigned is_handed_over : 1; /* the thread that carries it has it */
+
+    /* Once it is adopted, a detached one's memory ends here. */
+    linkspan_handshake *handshake; /* until it is adopted */
+    linkspan_loop *loop;           /* that it is adopted into */
+    void *unread;                  /* what was read already; freed then */
+    size_t unread_bytes;
+    int fd;         /* once it is detached, or has a transport */
+    request_rec *r; /* until it is logged */
+    apr_bucket_brigade *in, *out;
+    apr_time_t begun;
+    size_t drained;
+    apr_uint64_t messages_in, bytes_in, messages_out, bytes_out, written;
 };
 
-/* Adopts it into the loop that runs on this thread; on failure the transport has been closed. */
+/* Adopts it into the loop that runs on this thread; on failure the transport has been closed. A detached one, which
+ * has no transport, is moved to where its thread keeps such. */
 linkspan_status ls_socket_adopt(ls_socket *socket, linkspan_loop *loop, const linkspan_transport *transport);
 /* How long neither side has said anything. */
 apr_interval_time_t ls_socket_silence(const ls_socket *socket, apr_time_t now);
@@ -259,6 +259,8 @@ struct ls_io {
     linkspan_loop *loop;
     apr_thread_t *thread;
     ls_socket *sockets;                  /* all that it carries */
+    apr_pool_t *store;                   /* of detached ones, which may be many, packed */
+    ls_socket *spare;                    /* of them, those that have gone */
     ls_socket *first_grave, *last_grave; /* closed, and younger than a second */
     apr_time_t looked;                   /* for idle ones */
     int has_idle_timeouts;

@@ -30,8 +30,10 @@ static void on_message(void *user, linkspan_connection connection, linkspan_mess
                        size_t bytes)
 {
     ls_socket *socket = user;
-    socket->messages_in++;
-    socket->bytes_in += bytes;
+    if (socket->c) {
+        socket->messages_in++;
+        socket->bytes_in += bytes;
+    }
     ls_count(LS_MESSAGES_IN, 1);
     ls_count(LS_BYTES_IN, bytes);
     if (socket->idle_timeout) {
@@ -116,13 +118,31 @@ void ls_socket_gone(const ls_socket *socket)
     ls_count_open(socket->way, -1);
 }
 
-/* A detached one's memory goes with it. */
+/* Of a detached one, what it is from now on. */
+static ls_socket *pack(ls_socket *socket)
+{
+    ls_io *io = socket->io;
+    ls_socket *packed = io->spare;
+    if (packed) {
+        io->spare = packed->next;
+    }
+    else {
+        packed = apr_palloc(io->store, offsetof(ls_socket, handshake));
+    }
+    memcpy(packed, socket, offsetof(ls_socket, handshake));
+    free(socket);
+    return packed;
+}
+
+/* A detached one's place is free. */
 static void release(void *user)
 {
     ls_socket *socket = user;
-    ls_io_leave(socket->io, socket);
+    ls_io *io = socket->io;
+    ls_io_leave(io, socket);
     ls_socket_gone(socket);
-    free(socket);
+    socket->next = io->spare;
+    io->spare = socket;
 }
 
 linkspan_status ls_socket_adopt(ls_socket *socket, linkspan_loop *loop, const linkspan_transport *transport)
@@ -136,19 +156,22 @@ linkspan_status ls_socket_adopt(ls_socket *socket, linkspan_loop *loop, const li
         .unread_bytes = socket->unread_bytes,
     };
     linkspan_callbacks own = callbacks;
-    if (!transport) {
-        own.free_user = release;
-        options.callbacks = &own;
-    }
     linkspan_handshake *handshake = socket->handshake;
     void *unread = socket->unread;
+    int fd = socket->fd;
     socket->handshake = NULL;
     socket->unread = NULL;
-    socket->loop = loop;
     const ls_handler *handler = socket->handler;
     void *cookie = socket->cookie;
+    if (!transport) {
+        socket = pack(socket);
+        ls_io_enter(socket->io, socket);
+        own.free_user = release;
+        options.callbacks = &own;
+        options.user = socket;
+    }
     linkspan_status status = transport ? linkspan_loop_adopt(loop, transport, &options, NULL)
-                                       : linkspan_loop_adopt_fd(loop, socket->fd, &options, NULL);
+                                       : linkspan_loop_adopt_fd(loop, fd, &options, NULL);
     linkspan_handshake_free(handshake);
     free(unread);
     if (status) {
@@ -163,9 +186,11 @@ linkspan_status ls_socket_send(ls_socket *socket, linkspan_message_kind kind, co
 {
     linkspan_status status = linkspan_connection_send(socket->connection, kind, data, bytes);
     if (status >= LINKSPAN_OK) {
-        /* Several threads of a plugin may send at once. */
-        __atomic_add_fetch(&socket->messages_out, 1, __ATOMIC_RELAXED);
-        __atomic_add_fetch(&socket->bytes_out, bytes, __ATOMIC_RELAXED);
+        if (socket->c) {
+            /* Several threads of a plugin may send at once. */
+            __atomic_add_fetch(&socket->messages_out, 1, __ATOMIC_RELAXED);
+            __atomic_add_fetch(&socket->bytes_out, bytes, __ATOMIC_RELAXED);
+        }
         ls_count(LS_MESSAGES_OUT, 1);
         ls_count(LS_BYTES_OUT, bytes);
         if (socket->idle_timeout) {

@@ -404,7 +404,8 @@ impl Adoption {
                 How::Server(config) => Engine::server(config, cx.now()),
                 How::Agreed(config, agreed, url) => Engine::adopted(config, agreed, &url, None, cx.now()),
             };
-            Ok(cx.adopt_with(transport, Adopt::Engine(Box::new(engine)), unread, Box::new(callbacks))?)
+            let callbacks = Box::new(callbacks.shared(cx.remote().loop_id()));
+            Ok(cx.adopt_with(transport, Adopt::Engine(Box::new(engine)), unread, callbacks)?)
         })??;
         // SAFETY: the caller's duty.
         if let Ok(out) = unsafe { Out::new(connection) } {

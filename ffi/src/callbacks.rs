@@ -5,8 +5,9 @@
 //! on this connection and every other: close, stop and free too. Pointers that a callback is given live
 //! until it returns. C++ exceptions and longjmp must not leave a callback.
 
+use std::cell::RefCell;
 use std::ffi::{CString, c_char, c_void};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use linkspan::Error;
@@ -121,7 +122,8 @@ pub type linkspan_on_resolve = Option<
 /// on_error comes before the on_close or on_reconnect that it causes; on_close comes exactly once and last. In both,
 /// everything may still be asked of the connection; after on_close its name is dead.
 #[repr(C)]
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Default, PartialEq)]
+#[allow(unpredictable_function_pointer_comparisons, reason = "tables that are equal do the same")]
 pub struct linkspan_callbacks {
     /// sizeof(linkspan_callbacks).
     pub size: usize,
@@ -171,25 +173,36 @@ pub struct linkspan_callbacks {
 // SAFETY: `repr(C)`, size first, optional functions only.
 unsafe impl Grows for linkspan_callbacks {}
 
-/// A table with its user pointer, as the loop's handler.
+/// A table with its user pointer, as the loop's handler. An adopted connection has one of its own: three words.
 pub(crate) struct Callbacks {
-    table: linkspan_callbacks,
+    told: Arc<Told>,
     user: User,
+    /// C's free_user is called when no callback can come any more.
+    frees_user: bool,
+}
+
+/// What many connections of one loop may share.
+struct Told {
+    table: linkspan_callbacks,
     /// Its loop, from the first event on; a server's own loop is known to other threads as long as this lives.
-    joined: Option<Joined>,
+    joined: OnceLock<Joined>,
     /// A callback may call with the server as long as there are callbacks, whoever has freed it; and with
     /// `user`, which the server's own table frees.
     _server: Option<Arc<linkspan_server>>,
-    _freed: Option<FreeUser>,
 }
 
-/// C's free_user, called when no callback can come any more.
-struct FreeUser(unsafe extern "C" fn(user: *mut c_void), User);
-
-impl Drop for FreeUser {
+impl Drop for Callbacks {
     fn drop(&mut self) {
-        // SAFETY: C's own function for this argument; whoever had the table is gone.
-        unsafe { self.0(self.1.0) }
+        if let Some(free) = self.told.table.free_user.filter(|_| self.frees_user) {
+            // SAFETY: C's own function for this argument; whoever had the table is gone.
+            unsafe { free(self.user.0) }
+        }
+    }
+}
+
+impl Told {
+    fn new(table: linkspan_callbacks, server: Option<Arc<linkspan_server>>) -> Arc<Told> {
+        Arc::new(Told { table, joined: OnceLock::new(), _server: server })
     }
 }
 
@@ -199,13 +212,22 @@ impl Callbacks {
     pub(crate) unsafe fn new(table: *const linkspan_callbacks, user: *mut c_void) -> Result<Callbacks, Failure> {
         // SAFETY: the caller's duty.
         let table = unsafe { guard::growing_or_default(table) }?;
-        let freed = table.free_user.map(|function| FreeUser(function, User(user)));
-        Ok(Callbacks { table, user: User(user), joined: None, _server: None, _freed: freed })
+        Ok(Callbacks { told: Told::new(table, None), user: User(user), frees_user: true })
+    }
+
+    /// The same, in a loop whose last connection that was adopted on this thread had the same table: they share it.
+    pub(crate) fn shared(mut self, loop_id: u16) -> Callbacks {
+        thread_local!(static LAST: RefCell<(u16, Weak<Told>)> = const { RefCell::new((0, Weak::new())) });
+        LAST.with_borrow_mut(|last| match last.1.upgrade() {
+            Some(told) if last.0 == loop_id && told.table == self.told.table => self.told = told,
+            _ => *last = (loop_id, Arc::downgrade(&self.told)),
+        });
+        self
     }
 
     /// The same for a server's connections.
     pub(crate) fn of(&self, server: Arc<linkspan_server>) -> Callbacks {
-        Callbacks { table: self.table, user: self.user, joined: None, _server: Some(server), _freed: None }
+        Callbacks { told: Told::new(self.told.table, Some(server)), user: self.user, frees_user: false }
     }
 
     /// Calls C's function for this event, if there is one.
@@ -218,13 +240,10 @@ impl Callbacks {
         function: impl Fn(&linkspan_callbacks) -> Option<F>,
         call: impl FnOnce(F, *mut c_void, linkspan_connection),
     ) {
-        let joined = match &self.joined {
-            Some(joined) => joined,
-            None => self.joined.insert(Joined::new(cx)),
-        };
+        let joined = self.told.joined.get_or_init(|| Joined::new(cx));
         let (function, user) = match joined.changes.find(id, entry, &function) {
             Some(changed) => changed,
-            None => (function(&self.table), self.user),
+            None => (function(&self.told.table), self.user),
         };
         if let Some(function) = function {
             remote::within(cx, id.loop_id(), || call(function, user.0, id.into()));
@@ -261,12 +280,12 @@ impl Callbacks {
 
 impl Handler for Callbacks {
     fn on_request(&mut self, cx: &mut Context<'_>, id: ConnectionId, request: &Request) -> Decision {
-        self.joined.get_or_insert_with(|| Joined::new(cx));
+        self.told.joined.get_or_init(|| Joined::new(cx));
         let default = || match request.is_upgrade() {
             true => Decision::Accept(Accept::default()),
             false => Decision::Reject(Reject::text(426, "this address speaks WebSocket only")),
         };
-        let Some(function) = self.table.on_request else { return default() };
+        let Some(function) = self.told.table.on_request else { return default() };
         // SAFETY: C may look at the request until its function returns; the function is for these arguments.
         let ask = || unsafe { function(self.user.0, id.into(), &linkspan_request::lent(request)) };
         remote::asking(cx, id, ask).unwrap_or_else(default)
@@ -358,7 +377,7 @@ impl Handler for Callbacks {
     }
 
     fn on_resolve(&mut self, cx: &mut Context<'_>, id: ConnectionId, question: Question) -> Option<Question> {
-        let (Some(function), Ok(host)) = (self.table.on_resolve, CString::new(question.host.as_str())) else {
+        let (Some(function), Ok(host)) = (self.told.table.on_resolve, CString::new(question.host.as_str())) else {
             return Some(question);
         };
         let (port, resolution) = (question.port, resolution::begin(id, question));
@@ -381,7 +400,7 @@ impl Handler for Callbacks {
                 function(user, connection, &told);
             },
         );
-        if let Some(joined) = &self.joined {
+        if let Some(joined) = self.told.joined.get() {
             joined.changes.forget(id);
         }
         resolution::forget(id);

@@ -451,8 +451,10 @@ static void on_close(void *user, linkspan_connection connection, const linkspan_
     ls_socket *socket = user;
     lsp_session *session = socket->cookie;
     (void)connection;
-    socket->messages_out = apr_atomic_read32(&session->messages_out);
-    socket->bytes_out = __atomic_load_n(&session->bytes_out, __ATOMIC_RELAXED);
+    if (socket->c) {
+        socket->messages_out = apr_atomic_read32(&session->messages_out);
+        socket->bytes_out = __atomic_load_n(&session->bytes_out, __ATOMIC_RELAXED);
+    }
     pthread_mutex_lock(&session->lock);
     session->stage = LSP_OVER;
     session->code = info->code;

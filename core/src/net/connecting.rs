@@ -61,7 +61,7 @@ impl Turn<'_> {
         let now = self.inner.now;
         let Some(connection) = become_websocket(self.inner, self.id) else { return };
         connection.transport = Some(transport);
-        connection.unread = (!early.is_empty()).then(|| early.into_boxed_slice());
+        connection.unread = (!early.is_empty()).then(|| Box::new(early));
         // Whatever its readiness has told before was used up on the way.
         connection.is_readable = true;
         connection.is_blocked = false;

@@ -99,7 +99,8 @@ pub(super) struct Connection {
     pub(super) mode: Mode,
     pub(super) transport: Option<Transport>,
     /// Bytes read and not eaten: the application has paused, or a request waits for its answer.
-    pub(super) unread: Option<Box<[u8]>>,
+    #[expect(clippy::box_collection, reason = "most have none, and pay one word for it")]
+    pub(super) unread: Option<Box<Vec<u8>>>,
     pub(super) user: u64,
     /// What the table shows: waiting bytes…
     pub(super) shown_waiting: u64,
@@ -108,10 +109,7 @@ pub(super) struct Connection {
     pub(super) handler: u32,
     /// …and state.
     pub(super) shown_state: ReadyState,
-    /// It came in through a listener of its handler.
-    pub(super) is_guest: bool,
-    /// The handler was given with it, and goes with it.
-    pub(super) owns_handler: bool,
+    pub(super) tie: Tie,
     /// The socket may have more to read.
     pub(super) is_readable: bool,
     /// The socket took less than it was given.
@@ -134,20 +132,30 @@ pub(super) struct Connection {
     pub(super) is_subscriber: bool,
 }
 
+/// What it is to its handler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tie {
+    /// The handler serves it among others.
+    Loose,
+    /// It came in through a listener of the handler.
+    Guest,
+    /// The handler was given with it, and goes with it.
+    Owner,
+}
+
 impl Connection {
     pub(super) fn new(mode: Mode, transport: Option<Transport>, unread: Vec<u8>, handler: u32) -> Connection {
         Connection {
             id: ConnectionId(u64::MAX),
             mode,
             transport,
-            unread: if unread.is_empty() { None } else { Some(unread.into_boxed_slice()) },
+            unread: (!unread.is_empty()).then(|| Box::new(unread)),
             user: 0,
             shown_waiting: 0,
             shown_state: ReadyState::Connecting,
             armed: NEVER,
             handler,
-            is_guest: false,
-            owns_handler: false,
+            tie: Tie::Loose,
             is_readable: true,
             is_blocked: false,
             is_hung_up: false,

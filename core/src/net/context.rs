@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::clients;
-use super::connection::{Connection, ConnectionId, Mode, Released, Written, write};
+use super::connection::{Connection, ConnectionId, Mode, Released, Tie, Written, write};
 use super::drain::DrainOptions;
 use super::handler::Handler;
 use super::inner::Inner;
@@ -156,7 +156,7 @@ impl Context<'_> {
 
     fn give_handler(&mut self, made: Result<ConnectionId, Error>, to: HandlerId) -> Result<ConnectionId, Error> {
         match made.as_ref().ok().and_then(|id| self.inner.find(*id)) {
-            Some(connection) => connection.owns_handler = true,
+            Some(connection) => connection.tie = Tie::Owner,
             None => self.inner.leaving.push(to),
         }
         made
@@ -180,7 +180,7 @@ impl Context<'_> {
             return None;
         }
         let connection = self.inner.remove(id)?;
-        let mut unread = connection.unread.map(Vec::from).unwrap_or_default();
+        let mut unread = connection.unread.map(|unread| *unread).unwrap_or_default();
         if self.inner.current == Some(id) {
             unread.extend_from_slice(self.rest);
         }

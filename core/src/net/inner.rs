@@ -10,7 +10,7 @@ use mio::{Interest, Registry, Token};
 use slab::Slab;
 
 use super::clients::Clients;
-use super::connection::{Connection, ConnectionId, Mode, NEVER};
+use super::connection::{Connection, ConnectionId, Mode, NEVER, Tie};
 use super::context::{Context, HandlerId, Sent};
 use super::drain::Drain;
 use super::guests::{Guests, Origin};
@@ -22,7 +22,7 @@ use super::subscribers::Subscribers;
 use super::timers::Timers;
 use crate::clock;
 use crate::error::Error;
-use crate::protocol::{Misuse, Phase, SlowReader, Time};
+use crate::protocol::{About, Misuse, Phase, SlowReader, Time};
 use crate::transport::Transport;
 
 /// A loop's connections, handlers, listeners and deadlines.
@@ -36,7 +36,7 @@ pub(super) struct Inner {
     /// A slot is vacant, live, or (holding `None`) never used again.
     connections: Slab<Option<Connection>>,
     /// Places of handlers. The loop itself owns these: turns call them while they have the rest borrowed.
-    handlers: Slab<Place>,
+    handlers: Slab<Option<Box<Place>>>,
     /// Handlers to take in, and to let go, before the next turn.
     pub(super) arriving: Vec<(HandlerId, Box<dyn Handler>)>,
     pub(super) leaving: Vec<HandlerId>,
@@ -56,15 +56,16 @@ pub(super) struct Inner {
     origins: HashMap<ConnectionId, Origin>,
     /// Those that may start over.
     pub(super) clients: Clients,
+    /// What is known of the connection that opened last.
+    about: Option<Arc<About>>,
     /// The loop is being dropped: no new connections.
     pub(super) is_ending: bool,
 }
 
-/// A handler's place.
+/// A handler's place, once it has a listener.
 #[derive(Default)]
 struct Place {
-    /// Present once it has a listener.
-    guests: Option<Arc<Guests>>,
+    guests: Arc<Guests>,
     /// How many of them are in this loop.
     here: usize,
 }
@@ -90,6 +91,7 @@ impl Inner {
             drains: Vec::new(),
             origins: HashMap::new(),
             clients: Clients::default(),
+            about: None,
             is_ending: false,
         }
     }
@@ -181,18 +183,17 @@ impl Inner {
         if connection.armed != NEVER {
             self.abandon_deadline();
         }
-        if connection.is_guest {
-            self.say_goodbye(&connection);
-        }
-        if connection.owns_handler {
-            self.leaving.push(HandlerId(connection.handler));
+        match connection.tie {
+            Tie::Loose => {}
+            Tie::Guest => self.say_goodbye(&connection),
+            Tie::Owner => self.leaving.push(HandlerId(connection.handler)),
         }
         Some(connection)
     }
 
     /// Gives a handler a place.
     pub(super) fn add_handler(&mut self, handler: Box<dyn Handler>) -> HandlerId {
-        let id = HandlerId(self.handlers.insert(Place::default()) as u32);
+        let id = HandlerId(self.handlers.insert(None) as u32);
         self.arriving.push((id, handler));
         id
     }
@@ -200,6 +201,16 @@ impl Inner {
     /// The loop has let a handler go: its place is free.
     pub(super) fn vacate(&mut self, handler: HandlerId) {
         self.handlers.try_remove(handler.0 as usize);
+    }
+
+    /// A connection has opened.
+    pub(super) fn opened(&mut self, id: ConnectionId) {
+        self.clients.opened(id, self.now);
+        let mut about = self.about.take();
+        if let Some(Connection { mode: Mode::WebSocket(engine), .. }) = self.find(id) {
+            engine.share_about(&mut about);
+        }
+        self.about = about;
     }
 
     /// Shows other threads what a connection has become, before its turn is over.
@@ -259,46 +270,44 @@ impl Inner {
     /// The guests of a handler, wherever they are: those of a server, or of this loop alone.
     pub(super) fn guests(&mut self, handler: HandlerId) -> Option<Arc<Guests>> {
         let place = self.handlers.get_mut(handler.0 as usize)?;
-        Some(place.guests.get_or_insert_default().clone())
+        Some(place.get_or_insert_default().guests.clone())
     }
 
     /// Says whose guests a handler's are, before it has any.
     pub(super) fn set_guests(&mut self, handler: HandlerId, guests: Arc<Guests>) {
         if let Some(place) = self.handlers.get_mut(handler.0 as usize) {
-            place.guests = Some(guests);
+            place.get_or_insert_default().guests = guests;
         }
     }
 
     /// The guests of a handler in this loop.
     pub(super) fn guests_of(&self, handler: HandlerId) -> Vec<ConnectionId> {
-        let is_its = |connection: &Connection| connection.is_guest && connection.handler == handler.0;
+        let is_its = |connection: &Connection| connection.tie == Tie::Guest && connection.handler == handler.0;
         let all = self.connections.iter().filter_map(|(_, connection)| connection.as_ref());
         all.filter(|connection| is_its(connection)).map(|connection| connection.id).collect()
     }
 
     /// How many guests of a handler are in this loop.
     pub(super) fn count_guests(&self, handler: HandlerId) -> usize {
-        self.handlers.get(handler.0 as usize).map_or(0, |place| place.here)
+        self.handlers.get(handler.0 as usize).and_then(Option::as_ref).map_or(0, |place| place.here)
     }
 
     /// A connection is a guest from now on.
     pub(super) fn welcome(&mut self, id: ConnectionId, origin: Origin) {
         let Some(connection) = self.find(id) else { return };
-        connection.is_guest = true;
+        connection.tie = Tie::Guest;
         let handler = connection.handler;
         if let Some(place) = self.handlers.get_mut(handler as usize) {
-            place.here += 1;
+            place.get_or_insert_default().here += 1;
         }
         self.set_origin(id, origin);
     }
 
     fn say_goodbye(&mut self, connection: &Connection) {
         let origin = self.origins.remove(&connection.id).unwrap_or_default();
-        let Some(place) = self.handlers.get_mut(connection.handler as usize) else { return };
+        let Some(Some(place)) = self.handlers.get_mut(connection.handler as usize) else { return };
         place.here -= 1;
-        if let Some(guests) = &place.guests {
-            guests.leave(&origin);
-        }
+        place.guests.leave(&origin);
     }
 
     /// Where a guest comes from, when that was kept.

@@ -170,7 +170,7 @@ impl Turn<'_> {
         if let Some(connection) = self.inner.find(id)
             && !input.is_empty()
         {
-            connection.unread = Some(input.rest().into());
+            connection.unread = Some(Box::new(input.rest().to_vec()));
         }
     }
 
@@ -180,7 +180,7 @@ impl Turn<'_> {
             let Connection { mode: Mode::Raw(raw), unread, is_announced, is_broken, .. } = connection else { break };
             if raw.is_paused {
                 if !bytes.is_empty() {
-                    *unread = Some(Box::from(&*bytes));
+                    *unread = Some(Box::new(bytes.to_vec()));
                 }
                 return;
             }
@@ -435,7 +435,7 @@ fn count_round_trip(cx: &mut Context<'_>, id: ConnectionId) {
 
 /// Another thread that `on_open` tells of the connection may send at once.
 fn show_open(cx: &mut Context<'_>, id: ConnectionId) {
-    cx.inner.clients.opened(id, cx.inner.now);
+    cx.inner.opened(id);
     cx.inner.show(id);
 }
 

@@ -76,7 +76,7 @@ pub enum Shutdown {
 
 /// What is known of an open connection beyond its bytes; absent where all is the default.
 #[derive(Debug, Default)]
-struct About {
+pub(crate) struct About {
     agreed: Agreed,
     url: Box<str>,
     /// Present exactly for clients that were answered.
@@ -105,11 +105,12 @@ pub struct Engine {
     deflate: Option<Box<Deflate>>,
     /// Present exactly for clients.
     keys: Option<Box<Keys>>,
-    about: Option<Box<About>>,
+    about: Option<Arc<About>>,
     /// Present from the first sign of the end.
     closing: Option<Box<Closing>>,
     /// The last ping that could not be answered because too much waits.
-    owed_pong: Option<Box<[u8]>>,
+    #[expect(clippy::box_collection, reason = "hardly any has one, and all would pay a second word for it")]
+    owed_pong: Option<Box<Vec<u8>>>,
     /// The message that is being sent in fragments.
     sending: Option<MessageKind>,
     phase: Phase,
@@ -386,6 +387,16 @@ impl Engine {
     /// Payload bytes accepted for sending that the driver has not taken yet; framing is not counted.
     pub fn buffered_amount(&self) -> u64 {
         self.payload_waiting.min(self.outbox.len() as u64)
+    }
+
+    /// Servers' connections that open after each other have often asked for the same: they share what is known of
+    /// them, which is `last`.
+    pub(crate) fn share_about(&mut self, last: &mut Option<Arc<About>>) {
+        let Some(own) = self.about.as_mut().filter(|own| own.response.is_none()) else { return };
+        match last {
+            Some(last) if last.url == own.url && last.agreed == own.agreed => own.clone_from(last),
+            _ => *last = Some(own.clone()),
+        }
     }
 
     /// The agreed subprotocol.

@@ -39,7 +39,7 @@ pub mod utf8;
 
 pub use self::close::{CloseCode, CloseInfo, MAX_REASON_BYTES, Side, check_close};
 pub use self::config::{CloseReply, Config, DeflateConfig, Delivery, PongPolicy, SlowReader};
-pub(crate) use self::engine::DIRECT;
+pub(crate) use self::engine::{About, DIRECT};
 pub use self::engine::{Engine, Phase, Role, Shutdown};
 pub use self::event::{Event, Input, Message, MessageKind, Payload, Pool};
 pub use self::fault::{Fault, Misuse};

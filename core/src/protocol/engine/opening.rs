@@ -122,7 +122,7 @@ impl Engine {
         write_request(uri, &key, &config, headers, &mut request)?;
         let mut engine = Engine::new(config, now, Some(keys));
         engine.outbox.append(|gather| gather.extend_from_slice(&request));
-        engine.about = Some(Box::new(About { url: uri.to_string().into(), ..About::default() }));
+        engine.about = Some(Arc::new(About { url: uri.to_string().into(), ..About::default() }));
         engine.opening = Some(Opening::new(Awaits::Response { key }));
         engine.enter(Phase::Opening, now);
         Ok(engine)
@@ -181,7 +181,7 @@ impl Engine {
     fn open(&mut self, now: Time, agreed: Agreed, url: String, response: Option<Response>) {
         self.deflate = agreed.deflate.as_ref().map(|parameters| self.make_deflate(parameters));
         if agreed != Agreed::default() || url != "/" || response.is_some() {
-            self.about = Some(Box::new(About { agreed, url: url.into(), response: response.map(Box::new) }));
+            self.about = Some(Arc::new(About { agreed, url: url.into(), response: response.map(Box::new) }));
         }
         self.enter(Phase::Open, now);
     }
@@ -257,7 +257,7 @@ impl Engine {
         match response.status {
             101 => match judge_answer(&response, key, &self.config) {
                 Ok(agreed) => {
-                    let url = self.about.take().map(|about| about.url.into()).unwrap_or_default();
+                    let url = self.about.take().map(|about| about.url.as_ref().into()).unwrap_or_default();
                     self.open(now, agreed, url, Some(response));
                     Some(Event::Open)
                 }
@@ -268,7 +268,8 @@ impl Engine {
             _ => {
                 let body = Body::new(&response, self.config.max_body_bytes);
                 let is_complete = body.is_complete();
-                if let (Some(about), Some(opening)) = (&mut self.about, &mut self.opening) {
+                let about = self.about.as_mut().and_then(Arc::get_mut);
+                if let (Some(about), Some(opening)) = (about, &mut self.opening) {
                     about.response = Some(Box::new(response));
                     opening.awaits = Awaits::Body { body };
                 }
@@ -283,7 +284,8 @@ impl Engine {
     /// Client: a refusal is complete, or as complete as it will be.
     fn body_received(&mut self, now: Time) {
         let Some(Awaits::Body { body }) = self.opening.take().map(|opening| opening.awaits) else { return };
-        let Some(response) = self.about.as_mut().and_then(|about| about.response.as_mut()) else { return };
+        let about = self.about.as_mut().and_then(Arc::get_mut);
+        let Some(response) = about.and_then(|about| about.response.as_mut()) else { return };
         response.body = body.finish();
         let status = response.status;
         self.answer_failed(now, Fault::Refused(status));

@@ -345,7 +345,7 @@ impl Engine {
         if self.outbox.len() < PONG_BACKLOG {
             self.write_control(OpCode::Pong, payload);
         } else {
-            self.owed_pong = Some(payload.into());
+            self.owed_pong = Some(Box::new(payload.to_vec()));
         }
     }
 }

@@ -13,9 +13,8 @@ from test_handlers import location, plugins, say_who, server_behind
 assert plugins  # a fixture
 
 
-@pytest.mark.parametrize("tls", [False, True], ids=["ws", "wss"])
 @pytest.mark.parametrize("way", WAYS)
-def test_memory_is_used_as_it_may_be_and_given_back(configured, plugins, way, tls):
+def test_memory_is_used_as_it_may_be_and_given_back(configured, plugins, way):
     mpm, option = WAYS[way]
     with server_behind(say_who) as port:
         server = configured(f"{option}\n" + ("" if mpm == "prefork" else "ThreadsPerChild 8\nMaxRequestWorkers 8\n")
@@ -28,7 +27,8 @@ def test_memory_is_used_as_it_may_be_and_given_back(configured, plugins, way, tl
         server.start("valgrind", f"--log-file={log}", "--leak-check=full", "--errors-for-leak-kinds=none",
                      "--child-silent-after-fork=yes", arguments=("-X",))
         try:
-            for _ in range(10):
+            # By turns over ws and wss.
+            for tls in [False, True] * 5:
                 with connect(server, tls=tls) as socket:
                     for message in ["hello" * 1000, b"x" * 300000]:
                         socket.send(message)
@@ -46,7 +46,7 @@ def test_memory_is_used_as_it_may_be_and_given_back(configured, plugins, way, tl
                 with connect(server, "/tunnel", tls=tls, subprotocols=["chat"]) as socket:
                     assert socket.recv(120)
             # Some are open when it ends.
-            left = [Raw(server, tls=tls) for _ in range(0 if mpm == "prefork" else 3)]
+            left = [] if mpm == "prefork" else [Raw(server, tls=tls) for tls in (False, True, False)]
             ending = threading.Thread(target=server.stop)
             ending.start()
             for raw in left:

@@ -10,6 +10,7 @@ import pytest
 from client import connect
 from conftest import echo, folder
 from httpd import wait_for
+from readable import EXAMPLES
 from servers import ROOT
 
 FOLDER = ROOT / "bindings/apache"
@@ -46,7 +47,7 @@ def test_the_installed_module_for_python_brings_its_package_along(apache):
         installed(prefix, "library", "apache", "apache_python")
         available = pathlib.Path(prefix) / "etc/apache2/mods-available"
         server = apache(f"Include {available}/linkspan_python.load\nInclude {available}/linkspan_python.conf\n"
-                        f"LinkspanPythonHandlerRoot {ROOT}/examples/python\n"
+                        f"LinkspanPythonHandlerRoot {EXAMPLES}\n"
                         "<Location />\nSetHandler linkspan\nLinkspanHandler python\n</Location>\n",
                         module=f"Include {available}/linkspan.load")
         echoes(server, pathlib.Path(prefix))

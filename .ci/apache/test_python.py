@@ -12,13 +12,11 @@ import pytest
 
 from client import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, Raw, ask, closed_with, closing, connect, frame
 from httpd import OURS, wait_for
-from servers import ROOT, announcing
+from readable import EXAMPLES, HANDLERS, MODULE
+from servers import announcing
 from test_handlers import TOGETHER
 from test_handshake import GOOD
 
-MODULE = f"LoadModule linkspan_python_module {OURS}/mod_linkspan_python.so\nLinkspanPythonPath {ROOT}/python\n"
-EXAMPLES = ROOT / "examples/python"
-HERE = pathlib.Path(__file__).parent / "handlers"
 FAULTS = [struct.pack("!H", code) for code in (1002, 1007)]
 WHAT_IS_COMPARED = ("sec-websocket-protocol", "set-cookie", "strict-transport-security", "x-one")
 
@@ -49,7 +47,7 @@ class Standalone:
 @pytest.fixture(scope="module", params=["examples", "handlers"])
 def both(request, certificate):
     from conftest import running
-    root = EXAMPLES if request.param == "examples" else HERE
+    root = EXAMPLES if request.param == "examples" else HANDLERS
     with announcing(sys.executable, "-m", "mod_pywebsocket.standalone", "-p", "0", "-H", "127.0.0.1", "-w", root,
                     stderr=subprocess.DEVNULL) as (url, _):
         with running(certificate, python(root, location="LinkspanOrigin any")) as server:
@@ -164,7 +162,7 @@ def test_handlers_say_what_they_say_in_the_standalone_server(both, number):
 
 
 def test_raw_bytes_are_refused_with_a_sentence(apache):
-    server = apache(python(HERE))
+    server = apache(python(HANDLERS))
     with Raw(server, "/raw") as raw:
         assert raw.receive() == (TEXT, b"inside of Apache a handler can not write raw bytes; ws_stream sends messages")
         assert raw.receive() == (TEXT, b"inside of Apache a handler can not read raw bytes; ws_stream receives messages")
@@ -214,13 +212,13 @@ def test_compression_is_the_librarys(apache):
     server = apache(python(EXAMPLES))
     with connect(server, "/echo") as socket:
         assert "Sec-WebSocket-Extensions" not in socket.response.headers
-    server = apache(python(HERE, location="LinkspanCompression On"))
+    server = apache(python(HANDLERS, location="LinkspanCompression On"))
     with connect(server, "/facts") as socket:
         assert "permessage-deflate" in json.loads(socket.recv())["ws_extensions"]
 
 
 def test_what_a_handler_raises_ends_its_own_socket(apache):
-    server = apache(TOGETHER + python(HERE))
+    server = apache(TOGETHER + python(HANDLERS))
     with connect(server, "/messages") as other:
         for kind in ("ValueError", "SystemExit", "KeyboardInterrupt", "OSError"):
             with Raw(server, f"/raises?{kind}") as raw:
@@ -228,7 +226,7 @@ def test_what_a_handler_raises_ends_its_own_socket(apache):
                 assert closed_with(raw) == 1011
                 wait_for(lambda said=f"{kind}: on purpose": said in server.errors(), 30, "it is not logged")
         errors = server.errors()
-        assert f'File "{HERE}/raises_wsh.py", line ' in errors and "Traceback (most recent call last):" in errors
+        assert f'File "{HANDLERS}/raises_wsh.py", line ' in errors and "Traceback (most recent call last):" in errors
         other.send("still")
         assert other.recv() == "[1, \"still\"]"
 
@@ -262,7 +260,7 @@ def test_a_message_that_is_too_long_closes_with_1009(apache):
 
 def test_a_reader_that_waits_gets_everything(carried):
     """More than LinkspanMaxQueue in one message, and in many: the handler waits, and nothing is lost."""
-    server = carried(python(HERE, location="LinkspanMaxQueue 64K"))
+    server = carried(python(HANDLERS, location="LinkspanMaxQueue 64K"))
     for path in ("/much?1", "/much?200"):
         with Raw(server, path, receive_buffer=4096) as raw:
             opcode, got = None, 0
@@ -273,7 +271,7 @@ def test_a_reader_that_waits_gets_everything(carried):
 
 
 def test_a_writer_waits_for_a_handler_that_does_not_read(apache):
-    server = apache(TOGETHER + python(HERE))
+    server = apache(TOGETHER + python(HANDLERS))
     with Raw(server, "/waits") as raw:
         raw.socket.settimeout(2)
         sent = 0
@@ -288,7 +286,7 @@ def test_a_writer_waits_for_a_handler_that_does_not_read(apache):
 
 
 def test_who_is_told_something_is_not_idle(carried):
-    server = carried(python(HERE, location="LinkspanIdleTimeout 1"))
+    server = carried(python(HANDLERS, location="LinkspanIdleTimeout 1"))
     with Raw(server, "/ticks") as raw:
         for number in range(8):
             assert raw.receive() == (TEXT, b"%d" % number)

@@ -3,11 +3,9 @@
 import pytest
 
 from client import ask, connect
-from httpd import OURS
-from servers import ROOT
+from readable import EXAMPLES, MODULE
 from test_handshake import GOOD
 
-MODULE = f"LoadModule linkspan_python_module {OURS}/mod_linkspan_python.so\nLinkspanPythonPath {ROOT}/python\n"
 SCRIPT = "#!/bin/sh\necho Content-Type: text/plain\necho\necho it ran\n"
 
 
@@ -15,7 +13,7 @@ SCRIPT = "#!/bin/sh\necho Content-Type: text/plain\necho\necho it ran\n"
                 ids=["server", "location"])
 def server(request, apache):
     """Handlers, pages and scripts at the same place; one of the handlers is for nobody."""
-    one = apache(f"{MODULE}LinkspanPythonHandlerRoot {ROOT}/examples/python\n{request.param}"
+    one = apache(f"{MODULE}LinkspanPythonHandlerRoot {EXAMPLES}\n{request.param}"
                  "AddHandler cgi-script .cgi\n<Directory />\nOptions +ExecCGI\n</Directory>\n"
                  "<Location /echo_noext>\nRequire all denied\n</Location>\n", modules=["cgid"])
     script = one.folder / "htdocs/script.cgi"

@@ -13,12 +13,11 @@ import pytest
 import websockets.exceptions
 
 from client import TEXT, Raw, ask, closed_with, closing, connect, frame
-from httpd import OURS, wait_for
-from servers import ROOT
+from httpd import wait_for
+from readable import MODULE, PACKAGES
 from test_handlers import TOGETHER
 from test_handshake import GOOD
 
-MODULE = f"LoadModule linkspan_python_module {OURS}/mod_linkspan_python.so\nLinkspanPythonPath {ROOT}/python\n"
 MPMS = ["event", "worker"]
 ECHO = """
 def web_socket_do_extra_handshake(request):
@@ -59,15 +58,16 @@ def web_socket_transfer_data(request):
 
 @pytest.fixture(scope="session")
 def program():
-    """A Python that the children's user may run, with the extension of this tree."""
+    """A Python that the children's user may run, with the extension that this one has."""
     for one in (sys.executable, "/usr/bin/python3", *sorted(map(str, pathlib.Path("/usr/bin").glob("python3.*")))):
         who = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "env"] if os.getuid() == 0 else []
         with contextlib.suppress(OSError):
             ran = subprocess.run([*who, one, "-c", "import linkspan._linkspan"], cwd="/", stderr=subprocess.DEVNULL,
-                                 env={**os.environ, "PYTHONPATH": str(ROOT / "python")})
+                                 env={**os.environ, "PYTHONPATH": str(PACKAGES)})
             if ran.returncode == 0:
                 return one
-    raise AssertionError("no Python that nobody may run can import linkspan from this tree: build it for the system's")
+    raise AssertionError(f"no Python that nobody may run can import linkspan._linkspan from {PACKAGES}: the system's, /usr/bin/python3, has to "
+                         "be of the version that runs the tests")
 
 
 @pytest.fixture

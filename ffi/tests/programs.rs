@@ -40,6 +40,7 @@ programs! {
     inside: "ffi/tests/inside.c",
     listen: "ffi/tests/listen.c",
     http: "ffi/tests/http.c",
+    last_words: "ffi/tests/last_words.c",
     library_itself: "ffi/tests/library.c",
     log: "ffi/tests/log.c",
     metrics: "ffi/tests/metrics.c",

@@ -1,11 +1,12 @@
-/* With manual_close, what another thread sends between the peer's close frame and ours still leaves. */
+/* With manual_close, another thread may send between the peer's close frame and ours. A client of ours drops what comes
+ * after its own (WebSocket API). */
 #include "check.h"
 
 #include <pthread.h>
 
 struct test {
     struct pair pair;
-    int opened, messages, asked, closed;
+    int opened, asked, closed;
     pthread_t thread;
 };
 
@@ -33,14 +34,6 @@ static void on_close_requested(void *user, linkspan_connection connection) {
     CHECK(!pthread_create(&test->thread, NULL, say_goodbye, test));
 }
 
-static void on_message(void *user, linkspan_connection connection, linkspan_message_kind kind, const void *data,
-                       size_t bytes) {
-    struct test *test = user;
-    CHECK(connection.id == test->pair.client.id && kind == LINKSPAN_TEXT);
-    CHECK(bytes == 10 && !memcmp(data, "last words", 10));
-    test->messages++;
-}
-
 static void on_close(void *user, linkspan_connection connection, const linkspan_close_info *info) {
     struct test *test = user;
     CHECK(info->clean && info->code == (connection.id == test->pair.client.id ? 4001 : 4000));
@@ -53,7 +46,6 @@ int main(void) {
     linkspan_config config = {.size = sizeof config, .manual_close = 1};
     linkspan_callbacks callbacks = {.size = sizeof callbacks,
                                     .on_open = on_open,
-                                    .on_message = on_message,
                                     .on_close_requested = on_close_requested,
                                     .on_close = on_close};
     linkspan_server_options server = {.size = sizeof server, .config = &config, .callbacks = &callbacks, .user = &test};
@@ -61,7 +53,7 @@ int main(void) {
     linkspan_client_options client = {.size = sizeof client, .url = url, .callbacks = &callbacks, .user = &test};
     OK(linkspan_connect(test.pair.loop, &client, &test.pair.client));
     TURN_UNTIL(test.pair.loop, test.closed == 2);
-    CHECK(test.opened == 2 && test.asked == 1 && test.messages == 1);
+    CHECK(test.opened == 2 && test.asked == 1);
     CHECK(!pthread_join(test.thread, NULL));
     pair_free(&test.pair);
     return 0;

@@ -43,6 +43,7 @@ programs! {
     last_words: "ffi/tests/last_words.c",
     library_itself: "ffi/tests/library.c",
     log: "ffi/tests/log.c",
+    many: "ffi/tests/many.c",
     metrics: "ffi/tests/metrics.c",
     null: "ffi/tests/null.c",
     parts: "ffi/tests/parts.c",

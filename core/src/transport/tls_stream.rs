@@ -81,6 +81,8 @@ impl TlsStream {
 
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.holds_plaintext() {
+            // More may have come to the socket since it was read.
+            self.is_drained = false;
             return Ok(self.give(buffer));
         }
         if buffer.is_empty() {

@@ -79,6 +79,21 @@ fn the_smallest_buffer_reads_everything_in_order() {
 }
 
 #[test]
+fn what_comes_while_plaintext_is_kept_is_not_taken_for_read() {
+    let mut pair = ordinary();
+    assert_eq!(pair.client.write(&numbered(3000)).unwrap(), 3000);
+    let mut buffer = [0; 2000];
+    assert_eq!(pair.server.transport.read(&mut buffer).unwrap(), 2000);
+    assert!(pair.server.transport.has_buffered_plaintext() && !pair.server.transport.short_read_drains());
+    // Its readiness is told now; the next read gives what is kept, and no look at the socket.
+    assert_eq!(pair.client.write(b"more").unwrap(), 4);
+    assert_eq!(pair.server.transport.read(&mut buffer).unwrap(), 1000);
+    assert!(!pair.server.transport.short_read_drains());
+    assert_eq!(pair.server.transport.read(&mut buffer).unwrap(), 4);
+    assert!(pair.server.transport.short_read_drains());
+}
+
+#[test]
 fn records_arrive_whole_when_the_network_gives_single_bytes() {
     let authority = Authority::new("root");
     let (near_client, a) = UnixStream::pair().unwrap();
